@@ -1,0 +1,165 @@
+//! `ibid compile`: from a module to an artifact.
+
+use crate::output::{self, Output};
+use crate::progress::Progress;
+use crate::{Failure, human, warn};
+use clap::{Args, ValueEnum};
+use ibid::{CacheStore, Compiler, MemoryStore, Options, Report};
+use ibid_store::DiskStore;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use wasmtime::Engine;
+use wasmtime_cli_flags::CommonOptions;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    wasmtime: CommonOptions,
+
+    /// Where the artifact goes; `-` is standard output [default: the input's name with
+    /// the extension `cwasm`, in the current directory]
+    #[arg(short, long, value_name = "OUT.cwasm")]
+    output: Option<PathBuf>,
+
+    /// Use the cache in this directory [default: `ibid` in the user's cache directory]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    cache: Option<PathBuf>,
+
+    /// Use no cache: read none and write none
+    #[arg(long)]
+    no_cache: bool,
+
+    /// Say what was found, compiled and spent: for people on standard error, as JSON
+    /// on standard output
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    stats: Option<Stats>,
+
+    /// Compile every reused function again and compare all its bytes
+    #[arg(long)]
+    verify: bool,
+
+    /// The module, in the binary or the text format; `-` is standard input
+    #[arg(value_name = "IN.wasm|IN.wat")]
+    input: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stats {
+    Human,
+    Json,
+}
+
+pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
+    let output = destination(&arguments)?;
+    let engine = engine(&mut arguments.wasmtime)?;
+    let input = read(&arguments.input)?;
+    let (store, caching) = store(&arguments);
+
+    let progress = Progress::new();
+    let mut options = Options::default();
+    options.verify = arguments.verify;
+    options.progress = Some(progress.callback());
+    let compiler = Compiler::with_options(&engine, store, options);
+    let compilation = compiler.compile(&input);
+    progress.finish();
+    let compilation = compilation.map_err(|error| {
+        Failure::Input(format!("{}: {}", human::name(&arguments.input), human::chain(error.chain())))
+    })?;
+
+    output.write(compilation.artifact())?;
+    let report = if caching { compilation.store() } else { compilation.report().clone() };
+    if report.store.failures > 0 {
+        let reason = report.store.last_failure.as_deref().unwrap_or("no reason given");
+        warn(format!("the cache could not be used in full: {reason}"));
+    }
+    print(&report, arguments.stats, &output)
+}
+
+/// The engine of Wasmtime's own options: the default engine where they say nothing.
+fn engine(options: &mut CommonOptions) -> Result<Engine, Failure> {
+    // Wasmtime's own cache of whole modules has no part in a compile to a file.
+    options.codegen.cache.get_or_insert(false);
+    let config = options.config(None).map_err(Failure::usage)?;
+    Engine::new(&config).map_err(Failure::usage)
+}
+
+fn destination(arguments: &Arguments) -> Result<Output, Failure> {
+    let output = match (&arguments.output, is_dash(&arguments.input)) {
+        (Some(path), _) if is_dash(path) => Output::Standard,
+        (Some(path), _) => Output::File(path.clone()),
+        (None, true) => Output::Standard,
+        (None, false) => {
+            let stem = arguments.input.file_stem().ok_or_else(|| {
+                Failure::Usage(format!(
+                    "`{}` has no file name to derive the output's from; say it with `-o`",
+                    arguments.input.display()
+                ))
+            })?;
+            Output::File(Path::new(stem).with_extension("cwasm"))
+        }
+    };
+    if matches!(output, Output::Standard) {
+        if arguments.stats == Some(Stats::Json) {
+            return Err(Failure::Usage(
+                "the artifact and `--stats=json` cannot both go to standard output; write the artifact to a file with `-o`".into(),
+            ));
+        }
+        if output::standard_output_is_terminal() {
+            return Err(Failure::Usage(
+                "the artifact is binary and standard output is a terminal; write it to a file with `-o`".into(),
+            ));
+        }
+    }
+    Ok(output)
+}
+
+fn read(input: &Path) -> Result<Vec<u8>, Failure> {
+    let read = if is_dash(input) {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(input)
+    };
+    read.map_err(|error| Failure::Input(format!("cannot read {}: {error}", human::name(input))))
+}
+
+fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// The store, and whether it outlives the command. A cache that cannot be opened is a
+/// warning and a compile without one.
+fn store(arguments: &Arguments) -> (Arc<dyn CacheStore>, bool) {
+    let none = || (Arc::new(MemoryStore::new()) as Arc<dyn CacheStore>, false);
+    if arguments.no_cache {
+        return none();
+    }
+    let directory = match crate::cache::directory(arguments.cache.as_deref()) {
+        Ok(directory) => directory,
+        Err(message) => {
+            warn(format!("{message}; compiling without a cache"));
+            return none();
+        }
+    };
+    match DiskStore::open(&directory) {
+        Ok(store) => (Arc::new(store), true),
+        Err(error) => {
+            warn(format!("{error}; compiling without a cache"));
+            none()
+        }
+    }
+}
+
+fn print(report: &Report, stats: Option<Stats>, output: &Output) -> Result<(), Failure> {
+    match stats {
+        None => {}
+        Some(Stats::Human) => eprint!("{}", human::report(report, output)),
+        Some(Stats::Json) => {
+            let json = serde_json::to_string(report)
+                .map_err(|error| Failure::Input(format!("cannot write the report: {error}")))?;
+            output::print_line(&json)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The `ibid` command: compiles WebAssembly for Wasmtime incrementally.
+//!
+//! Holds no logic that a user of the library would miss: it parses the command line,
+//! reads and writes files, and prints.
+
+mod cache;
+mod compile;
+mod human;
+mod output;
+mod progress;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Compile WebAssembly for Wasmtime, and only the functions that changed.
+#[derive(Parser)]
+#[command(name = "ibid", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compile a module to what `wasmtime compile` makes of it
+    Compile(Box<compile::Arguments>),
+    /// Look at the cache, or clear it
+    Cache(cache::Arguments),
+}
+
+/// Why the command fails.
+enum Failure {
+    /// The command line asks for something that cannot be: exit code 2.
+    Usage(String),
+    /// The input, or a file, is bad: exit code 1.
+    Input(String),
+}
+
+impl Failure {
+    fn usage(error: impl std::fmt::Display) -> Failure {
+        Failure::Usage(format!("{error:#}"))
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Compile(arguments) => compile::run(*arguments),
+        Command::Cache(arguments) => cache::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Input(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(message)) => {
+            eprintln!("error: {message}\n\nFor more information, try '--help'.");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Says on standard error what did not work and does not matter to the result.
+fn warn(message: impl std::fmt::Display) {
+    eprintln!("warning: {message}");
+}

@@ -1,0 +1,108 @@
+//! Where an artifact goes: whole, or not at all.
+
+use crate::Failure;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+pub(crate) enum Output {
+    Standard,
+    File(PathBuf),
+}
+
+impl Output {
+    /// Writes `artifact`.
+    ///
+    /// A file is written beside its place and renamed into it, so that nobody sees a
+    /// part of it. What is there and is no file (a device, a pipe) is written to.
+    pub(crate) fn write(&self, artifact: &[u8]) -> Result<(), Failure> {
+        match self {
+            Output::Standard => write_standard(artifact),
+            Output::File(path) => write_file(path, artifact)
+                .map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", path.display()))),
+        }
+    }
+}
+
+pub(crate) fn standard_output_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Writes a line to standard output.
+pub(crate) fn print_line(line: &str) -> Result<(), Failure> {
+    write_standard(format!("{line}\n").as_bytes())
+}
+
+fn write_standard(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A link keeps pointing where it does.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if std::fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
+        return std::fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes);
+    }
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut aside = aside(directory)?;
+    aside.write_all(bytes)?;
+    aside.persist(&target).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// A temporary file with the permissions of an ordinary one.
+fn aside(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".ibid-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.cwasm");
+        std::fs::write(&path, b"old and longer").unwrap();
+        write_file(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(write_file(&directory.path().join("no/out.cwasm"), b"new").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_file(&link, b"new").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_written_to_and_stays_one() {
+        write_file(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+    }
+}

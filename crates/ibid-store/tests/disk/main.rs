@@ -1,0 +1,7 @@
+//! What `DiskStore` guarantees, tested from outside.
+
+mod bounds;
+mod common;
+mod damage;
+mod handles;
+mod processes;

@@ -1,0 +1,122 @@
+//! Compiling what no store knows, with Wasmtime's own compiler.
+
+use crate::compiled::{Unstorable, harvest};
+use crate::entries::Entries;
+use crate::fingerprint::EngineCompiler;
+use crate::jobs::Job;
+use crate::module::ParsedModule;
+use crate::stencil::FunctionParameters;
+use ibid_store::{CacheStore, Entry};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::Arc;
+use wasmtime_environ::Compiler;
+use wasmtime_environ::error::Context as _;
+
+/// A function, compiled.
+pub(crate) struct Compiled {
+    /// The bytes of its compiled stencil.
+    pub(crate) stencil: Vec<u8>,
+    /// Cranelift's own cache had it.
+    pub(crate) from_clif: bool,
+    /// What Cranelift's own cache is to remember.
+    pub(crate) clif_entry: Option<Entry>,
+}
+
+/// Why a function was not compiled.
+#[derive(Debug)]
+pub(crate) enum CodegenError {
+    /// Wasmtime's own error, mostly an invalid body.
+    Compile(wasmtime::Error),
+    /// The result has no stored form.
+    Unstorable(Unstorable),
+}
+
+/// Compiles `job` and takes out all that the artifact needs, in terms of
+/// `parameters`.
+pub(crate) fn compile(
+    engine: &EngineCompiler,
+    compiler: &dyn Compiler,
+    module: &ParsedModule<'_>,
+    job: Job,
+    parameters: &FunctionParameters,
+) -> Result<Compiled, CodegenError> {
+    let symbol = job.symbol(module);
+    let (key, translation, types) = (job.key(), &module.translation, &module.types);
+    TRAFFIC.take();
+    let (mut function, body) = match job {
+        Job::Function(index) => {
+            let input = module.body_input(index);
+            let body = input.body.clone();
+            let function = compiler
+                .compile_function(translation, key, input, types, &symbol)
+                .with_context(|| format!("failed to compile: {symbol}"))
+                .map_err(CodegenError::Compile)?;
+            (function, Some(body))
+        }
+        _ => {
+            let function = compiler
+                .compile_trampoline(Some(translation), key, types, &symbol)
+                .with_context(|| format!("failed to compile: {symbol}"))
+                .map_err(CodegenError::Compile)?;
+            (function, None)
+        }
+    };
+    compiler
+        .inlining_compiler()
+        .expect("Cranelift's compiler is one")
+        .finish_compiling(&mut function, body, &symbol)
+        .map_err(CodegenError::Compile)?;
+    let traffic = TRAFFIC.take();
+    let code = function
+        .code
+        .downcast_ref()
+        .expect("Cranelift's compiler makes its own kind of function");
+    let parts = harvest(
+        code,
+        function.needs_gc_heap,
+        parameters,
+        &translation.module,
+        engine.compiler(),
+        &engine.tunables,
+    )
+    .map_err(CodegenError::Unstorable)?;
+    Ok(Compiled {
+        stencil: parts.write(),
+        from_clif: traffic.found && traffic.inserted.is_none(),
+        clif_entry: traffic.inserted,
+    })
+}
+
+/// What Cranelift asked of its cache while it compiled one function on this thread.
+#[derive(Default)]
+struct Traffic {
+    found: bool,
+    inserted: Option<Entry>,
+}
+
+thread_local! {
+    static TRAFFIC: RefCell<Traffic> = RefCell::default();
+}
+
+/// Wasmtime's own incremental cache over ibid's store: the third way to find a
+/// function, and a guarantee that ibid finds all that Wasmtime's cache would.
+#[derive(Debug)]
+pub(crate) struct ClifCache {
+    pub(crate) store: Arc<dyn CacheStore>,
+    pub(crate) entries: Entries,
+}
+
+impl wasmtime_environ::CacheStore for ClifCache {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let found = self.store.get(&self.entries.clif(key));
+        TRAFFIC.with_borrow_mut(|traffic| traffic.found = found.is_some());
+        found
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        let key = self.entries.clif(key).to_vec();
+        TRAFFIC.with_borrow_mut(|traffic| traffic.inserted = Some(Entry { key, value }));
+        true
+    }
+}

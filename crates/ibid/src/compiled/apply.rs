@@ -1,0 +1,62 @@
+//! Fix-ups: what a function's parameters put into the holes of its stencil.
+
+use super::layout::{Layout, RelocationRecord, Target};
+use crate::stencil::FunctionParameters;
+use wasmtime_environ::{BuiltinFunctionIndex, FuncKey};
+
+/// The parameters are not those of a function with this stencil.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the code refers to a callee slot that the parameters do not have")]
+pub struct ApplyError;
+
+/// A reference from a function's code to another function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// Offset of the hole in the code, in bytes.
+    pub offset: u32,
+    /// How the hole is filled.
+    pub kind: cranelift_codegen::binemit::Reloc,
+    /// The function that is referred to.
+    pub target: RelocationTarget,
+    /// Added to the target's address.
+    pub addend: i64,
+}
+
+/// The function that a relocation refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelocationTarget {
+    /// A function of the module, by its index (imports included).
+    Function(u32),
+    /// The module's startup function.
+    Startup,
+    /// The trampoline of one of Wasmtime's builtin functions, by the builtin's number.
+    Builtin(u32),
+}
+
+/// Whether every slot of the stencil has a value in `parameters`.
+pub(crate) fn check(layout: Layout<'_>, parameters: &FunctionParameters) -> Result<(), ApplyError> {
+    layout.relocations().try_for_each(|record| relocation(record, parameters).map(drop))
+}
+
+pub(crate) fn relocation(
+    record: RelocationRecord,
+    parameters: &FunctionParameters,
+) -> Result<Relocation, ApplyError> {
+    Ok(Relocation {
+        offset: record.offset,
+        kind: record.kind.reloc(),
+        target: match record.target {
+            Target::Slot(slot) => match *parameters.callees.get(slot as usize).ok_or(ApplyError)? {
+                FunctionParameters::STARTUP => RelocationTarget::Startup,
+                index => RelocationTarget::Function(index),
+            },
+            Target::Builtin(builtin) => RelocationTarget::Builtin(builtin),
+        },
+        addend: record.addend,
+    })
+}
+
+/// The key under which Wasmtime knows the builtin trampoline `builtin`.
+pub(crate) fn builtin_trampoline(builtin: u32) -> FuncKey {
+    FuncKey::WasmToBuiltinTrampoline(BuiltinFunctionIndex::from_u32(builtin))
+}

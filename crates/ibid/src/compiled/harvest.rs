@@ -1,0 +1,163 @@
+//! From Wasmtime's compiled function to the parts of a stencil.
+
+use super::layout::{CallSite, Handler, Parts, RelocationKind, RelocationRecord, StackMap, Target};
+use crate::link::unwind;
+use crate::stencil::{FunctionParameters, RelSourceLoc};
+use cranelift_codegen::isa::unwind::UnwindInfo;
+use cranelift_codegen::{ExceptionContextLoc, FinalizedMachExceptionHandler};
+use rustc_hash::FxHashMap;
+use wasmtime_environ::{Abi, Compiler, FuncKey, Module, Tunables};
+use wasmtime_internal_cranelift::CompiledFunction;
+
+/// The compiled function holds something that the stored form has no place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unstorable {
+    #[error("a relocation of another kind than a call")]
+    RelocationKind,
+    #[error("a relocation against something that is no callee of the function")]
+    RelocationTarget,
+    #[error("unwind information of another kind than System V's")]
+    UnwindInfo,
+    #[error("a source location outside the function's body")]
+    SourceLocation,
+    #[error("exception handlers whose context is in a register")]
+    ExceptionContext,
+    #[error("debug information")]
+    DebugInfo,
+}
+
+/// Takes out of `compiled` all that the artifact needs, in terms of `parameters`.
+pub(crate) fn harvest(
+    compiled: &CompiledFunction,
+    needs_gc_heap: bool,
+    parameters: &FunctionParameters,
+    module: &Module,
+    compiler: &dyn Compiler,
+    tunables: &Tunables,
+) -> Result<Parts, Unstorable> {
+    if compiled.debug_slot_descriptor.is_some() || compiled.buffer.debug_tags().next().is_some() {
+        return Err(Unstorable::DebugInfo);
+    }
+    Ok(Parts {
+        code: compiled.buffer.data().to_vec(),
+        alignment: compiled.alignment,
+        needs_gc_heap,
+        unwind: unwind_entry(compiled, compiler)?,
+        relocations: relocations(compiled, parameters, module)?,
+        traps: compiled
+            .traps(tunables)
+            .map(|trap| (trap.code_offset, trap.trap_code.as_u8()))
+            .collect(),
+        address_map: address_map(compiled, parameters)?,
+        stack_maps: stack_maps(compiled),
+        call_sites: call_sites(compiled)?,
+    })
+}
+
+fn unwind_entry(
+    compiled: &CompiledFunction,
+    compiler: &dyn Compiler,
+) -> Result<Option<Vec<u8>>, Unstorable> {
+    match compiled.unwind_info() {
+        None => Ok(None),
+        Some(UnwindInfo::SystemV(info)) => {
+            unwind::entry(compiler, info).map(Some).ok_or(Unstorable::UnwindInfo)
+        }
+        Some(_) => Err(Unstorable::UnwindInfo),
+    }
+}
+
+fn relocations(
+    compiled: &CompiledFunction,
+    parameters: &FunctionParameters,
+    module: &Module,
+) -> Result<Vec<RelocationRecord>, Unstorable> {
+    let slots: FxHashMap<u32, u32> =
+        parameters.callees().iter().zip(0..).map(|(callee, slot)| (*callee, slot)).collect();
+    let slot = |callee: u32| {
+        slots.get(&callee).map(|slot| Target::Slot(*slot)).ok_or(Unstorable::RelocationTarget)
+    };
+    compiled
+        .relocations()
+        .map(|relocation| {
+            Ok(RelocationRecord {
+                offset: relocation.offset,
+                kind: RelocationKind::of(relocation.reloc).ok_or(Unstorable::RelocationKind)?,
+                target: match relocation.reloc_target {
+                    FuncKey::DefinedWasmFunction(_, index) => slot(module.func_index(index).as_u32())?,
+                    FuncKey::ModuleStartup(Abi::Wasm, _) => slot(FunctionParameters::STARTUP)?,
+                    FuncKey::WasmToBuiltinTrampoline(builtin) => Target::Builtin(builtin.index()),
+                    _ => return Err(Unstorable::RelocationTarget),
+                },
+                addend: relocation.addend,
+            })
+        })
+        .collect()
+}
+
+fn address_map(
+    compiled: &CompiledFunction,
+    parameters: &FunctionParameters,
+) -> Result<Vec<(u32, RelSourceLoc)>, Unstorable> {
+    compiled
+        .address_map()
+        .instructions
+        .iter()
+        .map(|entry| {
+            let location = match entry.srcloc.file_offset() {
+                None => RelSourceLoc::NONE,
+                Some(offset) => parameters
+                    .relative(offset)
+                    .filter(|location| parameters.source_offset(*location) == Some(offset))
+                    .ok_or(Unstorable::SourceLocation)?,
+            };
+            Ok((entry.code_offset, location))
+        })
+        .collect()
+}
+
+fn stack_maps(compiled: &CompiledFunction) -> Vec<StackMap> {
+    compiled
+        .buffer
+        .user_stack_maps()
+        .iter()
+        .map(|(offset, frame_size, map)| StackMap {
+            offset: *offset,
+            frame_size: *frame_size,
+            frame_offsets: map.entries().map(|(_ty, offset)| offset).collect(),
+        })
+        .collect()
+}
+
+/// The call sites that have handlers, each handler with the context in force, as
+/// `ExceptionTableBuilder::add_func` of `wasmtime-internal-unwinder` 48.0.8 lays them
+/// out.
+fn call_sites(compiled: &CompiledFunction) -> Result<Vec<CallSite>, Unstorable> {
+    let mut sites = Vec::new();
+    for site in compiled.buffer.call_sites() {
+        let mut context = u32::MAX;
+        let mut handlers = Vec::new();
+        for handler in site.exception_handlers {
+            let (tag, offset) = match handler {
+                FinalizedMachExceptionHandler::Tag(tag, offset) => (tag.as_u32(), *offset),
+                FinalizedMachExceptionHandler::Default(offset) => (u32::MAX, *offset),
+                FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(offset)) => {
+                    context = *offset;
+                    continue;
+                }
+                FinalizedMachExceptionHandler::Context(ExceptionContextLoc::GPR(_)) => {
+                    return Err(Unstorable::ExceptionContext);
+                }
+            };
+            handlers.push(Handler { tag, context, offset });
+        }
+        if !handlers.is_empty() {
+            sites.push(CallSite {
+                return_address: site.ret_addr,
+                frame_offset: site.frame_offset.unwrap_or(u32::MAX),
+                handlers,
+            });
+        }
+    }
+    Ok(sites)
+}

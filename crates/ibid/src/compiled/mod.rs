@@ -1,0 +1,107 @@
+//! Compiled functions: as they are stored, and with parameters applied.
+
+mod apply;
+mod harvest;
+mod layout;
+
+pub use apply::{ApplyError, Relocation, RelocationTarget};
+pub(crate) use apply::{builtin_trampoline, relocation};
+pub(crate) use harvest::{Unstorable, harvest};
+pub(crate) use layout::{Layout, Target};
+
+use crate::bytes::Malformed;
+use crate::stencil::FunctionParameters;
+
+/// A compiled function without its parameters: machine code with holes, relocations
+/// against slots, relative source locations, traps, stack maps, unwind and exception
+/// data. This is what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stencil {
+    bytes: Vec<u8>,
+}
+
+/// A compiled function with its parameters applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Final {
+    bytes: Vec<u8>,
+    parameters: FunctionParameters,
+}
+
+/// A compiled function, [with](Final) or [without](Stencil) its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompiledFunction<State> {
+    state: State,
+}
+
+impl CompiledFunction<Stencil> {
+    /// Reads a compiled stencil back from bytes that
+    /// [`as_bytes`](CompiledFunction::as_bytes) gave.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when the bytes are not a compiled stencil of this release's
+    /// format. Bytes that were changed may still read as one: a store keeps a
+    /// checksum.
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, Malformed> {
+        let bytes = bytes.into();
+        Layout::read(&bytes)?;
+        Ok(CompiledFunction { state: Stencil { bytes } })
+    }
+
+    /// The stored form; [the layout](crate::compiled) is little-endian and flat.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.state.bytes
+    }
+
+    /// Applies `parameters`.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when the code refers to a slot that `parameters` does not have:
+    /// these are not the parameters of a function with this stencil.
+    pub fn apply(&self, parameters: &FunctionParameters) -> Result<CompiledFunction<Final>, ApplyError> {
+        apply::check(self.layout(), parameters)?;
+        Ok(CompiledFunction {
+            state: Final { bytes: self.state.bytes.clone(), parameters: parameters.clone() },
+        })
+    }
+
+    /// The machine code, with holes where relocations apply.
+    pub fn code(&self) -> &[u8] {
+        self.layout().code
+    }
+
+    fn layout(&self) -> Layout<'_> {
+        Layout::read(&self.state.bytes).expect("checked when it was made")
+    }
+}
+
+impl CompiledFunction<Final> {
+    /// The machine code; calls are holes that [`relocations`](Self::relocations) fill
+    /// when the function is placed.
+    pub fn code(&self) -> &[u8] {
+        self.layout().code
+    }
+
+    /// Where the code refers to other functions, in order of their place.
+    pub fn relocations(&self) -> impl ExactSizeIterator<Item = Relocation> {
+        let parameters = &self.state.parameters;
+        self.layout().relocations().map(|record| {
+            apply::relocation(record, parameters).expect("checked when it was made")
+        })
+    }
+
+    /// The address map: offsets in the code, in bytes, and the offset in the input,
+    /// in bytes, of the operator that the code from there on belongs to (`None`: to
+    /// none).
+    pub fn address_map(&self) -> impl ExactSizeIterator<Item = (u32, Option<u32>)> {
+        let parameters = &self.state.parameters;
+        self.layout()
+            .address_map()
+            .map(|(offset, location)| (offset, parameters.source_offset(location)))
+    }
+
+    fn layout(&self) -> Layout<'_> {
+        Layout::read(&self.state.bytes).expect("checked when it was made")
+    }
+}

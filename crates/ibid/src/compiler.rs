@@ -1,0 +1,366 @@
+//! The compiler: the story of one compile, in order, and what stands around it.
+
+use crate::codegen::ClifCache;
+use crate::entries::{Entries, WholeArtifact};
+use crate::fingerprint::{EngineCompiler, Uncovered};
+use crate::module::ParsedModule;
+use crate::pipeline::{self, Output, Refused};
+use crate::probe;
+use crate::progress::ProgressCallback;
+use crate::report::{Report, Stopwatch};
+use crate::writer::Writer;
+use ibid_store::{CacheStore, Counters, Entry};
+use std::borrow::Cow;
+use std::sync::Arc;
+use wasmtime::{Engine, Module, Result};
+
+/// Compiles WebAssembly modules for one [`Engine`], and only the functions that its
+/// store has not seen.
+///
+/// The artifacts are byte for byte those of the engine. Whatever the store holds,
+/// loses or refuses costs time, never correctness; settings of the engine that the
+/// keys do not cover make every compile a plain one, and the [`Report`] says so.
+///
+/// # Threads
+///
+/// `Send + Sync`: one compiler serves any number of threads at once. Functions that
+/// are missing are compiled in parallel if the engine's
+/// [`parallel_compilation`](wasmtime::Config::parallel_compilation) is on, on rayon's
+/// current pool.
+///
+/// # Example
+///
+/// ```
+/// use ibid::{Compiler, MemoryStore};
+///
+/// let engine = wasmtime::Engine::default();
+/// let compiler = Compiler::new(&engine, MemoryStore::new());
+/// let wasm = br#"(module (func (export "answer") (result i32) i32.const 42))"#;
+///
+/// let artifact = compiler.precompile_module(wasm)?;
+/// assert_eq!(artifact, engine.precompile_module(wasm)?);
+///
+/// let again = compiler.compile(wasm)?;
+/// assert_eq!(again.report().functions.compiled, 0);
+/// # wasmtime::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Compiler {
+    engine: Engine,
+    store: Arc<dyn CacheStore>,
+    writer: Writer,
+    options: Options,
+    mode: Mode,
+}
+
+/// What a [`Compiler`] does beyond the necessary.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Keep whole artifacts, from the second sight of an input on, and serve an input
+    /// that was seen before without looking at its functions. On by default.
+    pub whole_artifacts: bool,
+    /// Compile every reused function again, and fail if any of its bytes differs. Off
+    /// by default.
+    pub verify: bool,
+    /// Called after every function that was compiled. None by default.
+    pub progress: Option<ProgressCallback>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { whole_artifacts: true, verify: false, progress: None }
+    }
+}
+
+enum Mode {
+    Incremental(Box<Incremental>),
+    /// Every compile is Wasmtime's own, for this reason.
+    Plain(String),
+}
+
+impl std::fmt::Debug for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Mode::Incremental(_) => f.write_str("Incremental"),
+            Mode::Plain(reason) => f.debug_tuple("Plain").field(reason).finish(),
+        }
+    }
+}
+
+impl Compiler {
+    /// A compiler that makes what `engine` makes, and remembers in `store`.
+    ///
+    /// The engine's very compiler is rebuilt from it. When that cannot be done, or a
+    /// setting is not covered by the keys, the compiler compiles plainly;
+    /// [`plain_reason`](Self::plain_reason) says why.
+    pub fn new(engine: &Engine, store: impl CacheStore + 'static) -> Compiler {
+        Compiler::with_options(engine, Arc::new(store), Options::default())
+    }
+
+    /// As [`new`](Self::new), with a store that is shared and with `options`.
+    pub fn with_options(engine: &Engine, store: Arc<dyn CacheStore>, options: Options) -> Compiler {
+        let mode = match Incremental::new(engine, &store) {
+            Ok(incremental) if probe::passes(engine, &incremental, &*store) => {
+                Mode::Incremental(Box::new(incremental))
+            }
+            Ok(_) => Mode::Plain("the self-check found a difference for this engine".into()),
+            Err(Uncovered(reason)) => Mode::Plain(reason),
+        };
+        if let Mode::Plain(reason) = &mode {
+            tracing::info!(reason, "compiling plainly");
+        }
+        Compiler { engine: engine.clone(), writer: Writer::new(store.clone()), store, options, mode }
+    }
+
+    /// The engine that this compiler compiles for.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Why every compile is a plain one, if it is.
+    pub fn plain_reason(&self) -> Option<&str> {
+        match &self.mode {
+            Mode::Incremental(_) => None,
+            Mode::Plain(reason) => Some(reason),
+        }
+    }
+
+    /// Compiles a module to an artifact, in the place of
+    /// [`Engine::precompile_module`]: the same bytes, the same errors. The text format
+    /// is accepted if the feature `wat` is on.
+    ///
+    /// The store is written behind; [`flush`](Self::flush) waits for that.
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own.
+    pub fn precompile_module(&self, wasm: &[u8]) -> Result<Vec<u8>> {
+        Ok(self.compile(wasm)?.into_artifact())
+    }
+
+    /// Compiles a module that can be instantiated, in the place of [`Module::new`].
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own: of the compilation, and for an engine whose target is not this
+    /// machine.
+    pub fn compile_module(&self, wasm: &[u8]) -> Result<Module> {
+        let artifact = self.precompile_module(wasm)?;
+        // SAFETY: the artifact was made by the very compiler of this engine, or is byte
+        // for byte what that compiler makes; it has not left this process since, but
+        // for what the store gave, which the store's owner vouches for (SECURITY.md).
+        unsafe { Module::deserialize(&self.engine, artifact) }
+    }
+
+    /// Compiles a module and says what was found, compiled and spent.
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own; and, if [`Options::verify`] is on, an error that names the
+    /// first reused function whose bytes are not what compiling it gives.
+    pub fn compile(&self, wasm: &[u8]) -> Result<Compilation<'_>> {
+        let wasm = binary(wasm)?;
+        self.flush();
+        let before = self.store.counters();
+        let (artifact, writes, mut report) = match &self.mode {
+            Mode::Plain(reason) => self.plainly(&wasm, reason.clone())?,
+            Mode::Incremental(incremental) => self.incrementally(incremental, &wasm)?,
+        };
+        count_store(&mut report, &before, &self.store.counters());
+        Ok(Compilation { compiler: self, artifact, writes, report })
+    }
+
+    /// Waits until all that earlier compiles found out is in the store.
+    pub fn flush(&self) {
+        self.writer.flush();
+    }
+
+    pub(crate) fn incremental(&self) -> Result<&Incremental, &str> {
+        match &self.mode {
+            Mode::Incremental(incremental) => Ok(incremental),
+            Mode::Plain(reason) => Err(reason),
+        }
+    }
+
+    fn incrementally(&self, incremental: &Incremental, wasm: &[u8]) -> Result<Parts> {
+        let mut watch = Stopwatch::start();
+        let keys = self.whole_artifacts().then(|| incremental.entries().artifact(wasm));
+        let mut seen = false;
+        if let Some((artifact, note)) = &keys {
+            if let Some((artifact, report)) = self.known_artifact(artifact, &mut watch) {
+                return Ok((artifact, Vec::new(), report));
+            }
+            seen = self.store.get(note).is_some();
+        }
+        let mut whole = 0.0;
+        watch.lap(&mut whole);
+        let Output { artifact, mut writes, mut report } =
+            match incremental.run(&*self.store, wasm, &self.options) {
+                Ok(output) => output,
+                Err(Refused::Wasmtime(error)) => return Err(error),
+                Err(Refused::Mismatch(mismatch)) if self.options.verify => {
+                    return Err(wasmtime::Error::msg(mismatch));
+                }
+                Err(refused) => return self.plainly(wasm, refused.to_string()),
+            };
+        report.time_ms.lookup += whole;
+        report.time_ms.total += whole;
+        if let Some((key, note)) = keys {
+            writes.push(if seen {
+                Entry { key: key.to_vec(), value: whole_artifact(&artifact, &report) }
+            } else {
+                Entry { key: note.to_vec(), value: Vec::new() }
+            });
+        }
+        Ok((artifact, writes, report))
+    }
+
+    /// Whole artifacts are left out when every function is to be looked at.
+    fn whole_artifacts(&self) -> bool {
+        self.options.whole_artifacts && !self.options.verify
+    }
+
+    fn known_artifact(&self, key: &[u8], watch: &mut Stopwatch) -> Option<(Vec<u8>, Report)> {
+        let snapshot = self.store.snapshot();
+        let value = snapshot.get(key)?;
+        let whole = WholeArtifact::read(&value).ok()?;
+        let mut report = Report { whole_artifact: true, ..Report::default() };
+        report.functions.total = whole.functions.into();
+        report.functions.exact_body = whole.functions.into();
+        report.trampolines.total = whole.trampolines.into();
+        report.trampolines.exact_body = whole.trampolines.into();
+        report.code_bytes.total = whole.code_bytes;
+        report.code_bytes.reused = whole.code_bytes;
+        let artifact = whole.artifact.to_vec();
+        watch.lap(&mut report.time_ms.lookup);
+        report.time_ms.total = watch.total();
+        Some((artifact, report))
+    }
+
+    fn plainly(&self, wasm: &[u8], reason: String) -> Result<Parts> {
+        let mut watch = Stopwatch::start();
+        let artifact = self.engine.precompile_module(wasm)?;
+        let mut report = Report { plain: Some(reason), ..Report::default() };
+        watch.lap(&mut report.time_ms.compile);
+        report.time_ms.total = watch.total();
+        Ok((artifact, Vec::new(), report))
+    }
+}
+
+type Parts = (Vec<u8>, Vec<Entry>, Report);
+
+/// A finished compile whose findings are not in the store yet.
+///
+/// [`into_artifact`](Self::into_artifact) writes them behind,
+/// [`store`](Self::store) writes them now; dropping it forgets them.
+#[derive(Debug)]
+#[must_use = "what was found out is only stored by `into_artifact` or `store`"]
+pub struct Compilation<'c> {
+    compiler: &'c Compiler,
+    artifact: Vec<u8>,
+    writes: Vec<Entry>,
+    report: Report,
+}
+
+impl Compilation<'_> {
+    /// The artifact.
+    pub fn artifact(&self) -> &[u8] {
+        &self.artifact
+    }
+
+    /// What was found, compiled and spent so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The artifact; the store is written behind, in one transaction.
+    pub fn into_artifact(self) -> Vec<u8> {
+        self.compiler.writer.write_behind(self.writes);
+        self.artifact
+    }
+
+    /// Writes the store now, in one transaction, and gives the complete report.
+    pub fn store(self) -> Report {
+        let Compilation { compiler, writes, mut report, .. } = self;
+        let before = compiler.store.counters();
+        let mut watch = Stopwatch::start();
+        report.store.written = compiler.writer.write(writes) as u64;
+        watch.lap(&mut report.time_ms.store);
+        count_store(&mut report, &before, &compiler.store.counters());
+        report
+    }
+}
+
+fn count_store(report: &mut Report, before: &Counters, after: &Counters) {
+    report.store.damaged += after.damaged.saturating_sub(before.damaged);
+    let failures = after.failures.saturating_sub(before.failures);
+    report.store.failures += failures;
+    if failures > 0 {
+        report.store.last_failure.clone_from(&after.last_failure);
+    }
+}
+
+fn whole_artifact(artifact: &[u8], report: &Report) -> Vec<u8> {
+    WholeArtifact {
+        functions: report.functions.total as u32,
+        trampolines: report.trampolines.total as u32,
+        code_bytes: report.code_bytes.total,
+        artifact,
+    }
+    .write()
+}
+
+/// The binary format of `wasm`, which may be text.
+#[cfg(feature = "wat")]
+fn binary(wasm: &[u8]) -> Result<Cow<'_, [u8]>> {
+    Ok(wat::parse_bytes(wasm)?)
+}
+
+#[cfg(not(feature = "wat"))]
+fn binary(wasm: &[u8]) -> Result<Cow<'_, [u8]>> {
+    Ok(Cow::Borrowed(wasm))
+}
+
+/// The incremental compiler of one engine.
+pub(crate) struct Incremental {
+    engine: EngineCompiler,
+    /// The engine's compiler with Cranelift's own cache over the store.
+    cached: Box<dyn wasmtime_environ::Compiler>,
+    entries: Entries,
+}
+
+impl Incremental {
+    fn new(engine: &Engine, store: &Arc<dyn CacheStore>) -> Result<Incremental, Uncovered> {
+        let engine = EngineCompiler::of(engine)?;
+        let entries = Entries { fingerprint: engine.fingerprint };
+        let clif = ClifCache { store: store.clone(), entries };
+        let cached = engine.with_incremental_cache(Arc::new(clif))?;
+        Ok(Incremental { engine, cached, entries })
+    }
+
+    pub(crate) fn entries(&self) -> Entries {
+        self.entries
+    }
+
+    pub(crate) fn engine(&self) -> &EngineCompiler {
+        &self.engine
+    }
+
+    pub(crate) fn parse<'w>(&self, wasm: &'w [u8]) -> Result<ParsedModule<'w>> {
+        ParsedModule::parse(&self.engine, wasm)
+    }
+
+    /// One compile of `wasm` over `store`.
+    pub(crate) fn run(&self, store: &dyn CacheStore, wasm: &[u8], options: &Options) -> Result<Output, Refused> {
+        let snapshot = store.snapshot();
+        let context = pipeline::Context {
+            engine: &self.engine,
+            compiler: &*self.cached,
+            entries: self.entries,
+            snapshot: &*snapshot,
+            options,
+        };
+        pipeline::run(&context, wasm)
+    }
+}

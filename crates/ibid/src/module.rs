@@ -1,0 +1,80 @@
+//! Parsing: the module without its function bodies, as Wasmtime reads it.
+
+use crate::fingerprint::EngineCompiler;
+use crate::stencil::ModuleFacts;
+use wasmparser::{BranchHint, FuncToValidate, FunctionBody, SectionLimited, ValidatorResources};
+use wasmtime_environ::error::{Context as _, Result};
+use wasmtime_environ::{
+    DefinedFuncIndex, FuncIndex, FunctionBodyData, ModuleEnvironment, ModuleTranslation,
+    ModuleTypesBuilder, PrimaryMap, StaticModuleIndex,
+};
+
+/// A module whose sections have been read and validated, its function bodies not.
+pub(crate) struct ParsedModule<'w> {
+    pub(crate) translation: ModuleTranslation<'w>,
+    pub(crate) types: ModuleTypesBuilder,
+    pub(crate) facts: ModuleFacts,
+    bodies: PrimaryMap<DefinedFuncIndex, FunctionBodyData<'w>>,
+}
+
+impl<'w> ParsedModule<'w> {
+    /// Reads `wasm` the way `build_module_artifacts` in `wasmtime/src/compile.rs`
+    /// does up to the compilation of functions.
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own, for what its own parsing refuses.
+    pub(crate) fn parse(engine: &EngineCompiler, wasm: &'w [u8]) -> Result<ParsedModule<'w>> {
+        let mut parser = wasmparser::Parser::new(0);
+        let mut validator = wasmparser::Validator::new_with_features(engine.features);
+        parser.set_features(*validator.features());
+        let mut types = ModuleTypesBuilder::new(&validator);
+        let mut translation = ModuleEnvironment::new(
+            &engine.tunables,
+            &mut validator,
+            &mut types,
+            StaticModuleIndex::from_u32(0),
+        )
+        .translate(parser, wasm)
+        .context("failed to parse WebAssembly module")?;
+        let align = engine.compiler().page_size_align();
+        translation.finalize_memory_init(&engine.tunables, align, engine.dense_image_size, &mut types);
+        translation.finalize_table_init(&engine.tunables, &mut types);
+        let bodies = std::mem::take(&mut translation.function_body_inputs);
+        let resources = bodies.values().next().map(|body| body.validator.resources.clone());
+        let facts = ModuleFacts::new(&translation, &types, resources, engine.isa.pointer_bytes());
+        Ok(ParsedModule { translation, types, facts, bodies })
+    }
+
+    /// The function index (imports included) of a defined function.
+    pub(crate) fn function_index(&self, function: DefinedFuncIndex) -> FuncIndex {
+        self.translation.module.func_index(function)
+    }
+
+    pub(crate) fn defined_functions(&self) -> impl ExactSizeIterator<Item = DefinedFuncIndex> {
+        self.bodies.keys()
+    }
+
+    pub(crate) fn body(&self, function: DefinedFuncIndex) -> &FunctionBody<'w> {
+        &self.bodies[function].body
+    }
+
+    pub(crate) fn branch_hints(
+        &self,
+        function: DefinedFuncIndex,
+    ) -> Option<SectionLimited<'w, BranchHint>> {
+        self.translation.branch_hints(self.function_index(function))
+    }
+
+    /// The body with a validator for it, as the compiler takes it.
+    pub(crate) fn body_input(&self, function: DefinedFuncIndex) -> FunctionBodyData<'w> {
+        let FunctionBodyData { body, validator } = &self.bodies[function];
+        let validator: FuncToValidate<ValidatorResources> = FuncToValidate {
+            resources: validator.resources.clone(),
+            index: validator.index,
+            ty: validator.ty,
+            features: validator.features,
+        };
+        FunctionBodyData { body: body.clone(), validator }
+    }
+}

@@ -1,0 +1,131 @@
+//! The split by hand: stencils and keys, compiled stencils, parameters, with no store
+//! and no driver.
+
+use crate::codegen::{self, CodegenError};
+use crate::compiled::{CompiledFunction, Stencil};
+use crate::compiler::{Compiler, Incremental};
+use crate::jobs::Job;
+use crate::module::ParsedModule;
+use crate::pipeline::split;
+use crate::stencil::{FunctionParameters, FunctionStencil, Scratch, StencilKey};
+use wasmtime::Result;
+use wasmtime_environ::FuncIndex;
+
+/// The functions of a module, ready to be split, compiled and put together again by
+/// hand.
+///
+/// # Example
+///
+/// A store of the reader's own, a plain map, and the three primitives: make a stencil
+/// and its key; serialize and read back a compiled stencil; apply parameters.
+///
+/// ```
+/// use ibid::compiled::RelocationTarget;
+/// use ibid::{CompiledFunction, Compiler, MemoryStore};
+/// use std::collections::HashMap;
+///
+/// let compiler = Compiler::new(&wasmtime::Engine::default(), MemoryStore::new());
+/// let mut my_store: HashMap<[u8; 32], Vec<u8>> = HashMap::new();
+/// let mut compiled = Vec::new();
+///
+/// // Two modules: the second one has a function more in front, so that every index
+/// // and every offset is another.
+/// for text in [
+///     "(module (func $f) (func (call $f)))",
+///     "(module (func (result i32) i32.const 1) (func $f) (func (call $f)))",
+/// ] {
+///     let wasm = wat::parse_str(text)?;
+///     let functions = compiler.functions(&wasm)?;
+///     for index in functions.indices() {
+///         let (stencil, parameters) = functions.split(index).expect("every body can be split");
+///         let key = functions.key(&stencil);
+///         let code = match my_store.get(key.as_bytes()) {
+///             Some(bytes) => CompiledFunction::from_bytes(bytes.clone())?,
+///             None => {
+///                 let code = functions.compile(index, &parameters)?;
+///                 my_store.insert(*key.as_bytes(), code.as_bytes().to_vec());
+///                 compiled.push(index);
+///                 code
+///             }
+///         };
+///         let done = code.apply(&parameters)?;
+///         for relocation in done.relocations() {
+///             assert_eq!(relocation.target, RelocationTarget::Function(index - 1));
+///         }
+///     }
+/// }
+/// // Of the second module only the new function was compiled.
+/// assert_eq!(compiled, [0, 1, 0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Functions<'c, 'w> {
+    incremental: &'c Incremental,
+    module: ParsedModule<'w>,
+}
+
+impl Compiler {
+    /// Parses a module in the binary format, and validates all but its function
+    /// bodies.
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own, for what it refuses; and an error if this compiler compiles
+    /// plainly, see [`plain_reason`](Self::plain_reason).
+    pub fn functions<'c, 'w>(&'c self, wasm: &'w [u8]) -> Result<Functions<'c, 'w>> {
+        let incremental = self.incremental().map_err(|reason| {
+            wasmtime::Error::msg(format!("the functions of this engine cannot be split: {reason}"))
+        })?;
+        Ok(Functions { incremental, module: incremental.parse(wasm)? })
+    }
+}
+
+impl Functions<'_, '_> {
+    /// The indices of the functions that the module defines; imports come before them.
+    pub fn indices(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.module.defined_functions().map(|function| self.module.function_index(function).as_u32())
+    }
+
+    /// Splits the function `index` into its stencil and its parameters.
+    ///
+    /// `None` when the module does not define it, or its body does not read as
+    /// operators that refer to what is there. A body that can be split may still be
+    /// invalid: only compiling it finds out.
+    pub fn split(&self, index: u32) -> Option<(FunctionStencil, FunctionParameters)> {
+        split(&self.module, self.job(index)?, &mut Scratch::default())
+    }
+
+    /// The key of a stencil for this compiler.
+    pub fn key(&self, stencil: &FunctionStencil) -> StencilKey {
+        stencil.key(&self.incremental.entries().fingerprint)
+    }
+
+    /// Compiles the function `index`; `parameters` are those that its split gave.
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own, mostly for an invalid body; and an error when the module does
+    /// not define the function, or its code has no stored form.
+    pub fn compile(
+        &self,
+        index: u32,
+        parameters: &FunctionParameters,
+    ) -> Result<CompiledFunction<Stencil>> {
+        let job = self
+            .job(index)
+            .ok_or_else(|| wasmtime::Error::msg(format!("the module does not define function {index}")))?;
+        match codegen::compile(self.incremental.engine(), self.incremental.engine().compiler(), &self.module, job, parameters) {
+            Ok(compiled) => Ok(CompiledFunction::from_bytes(compiled.stencil)?),
+            Err(CodegenError::Compile(error)) => Err(error),
+            Err(CodegenError::Unstorable(reason)) => Err(wasmtime::Error::msg(reason.to_string())),
+        }
+    }
+
+    fn job(&self, index: u32) -> Option<Job> {
+        let index = FuncIndex::from_u32(index);
+        let module = &self.module.translation.module;
+        module
+            .defined_func_index(index)
+            .filter(|function| function.as_u32() < self.module.defined_functions().len() as u32)
+            .map(Job::Function)
+    }
+}

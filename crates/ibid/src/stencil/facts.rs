@@ -1,0 +1,489 @@
+//! What a module says outside its function bodies, made ready for keys.
+//!
+//! For every entity that a body can name there is one byte string that holds all
+//! that Wasmtime's translation, validation and code generation can read about it.
+//! `docs/keys.md` has the table: each fact, the function of the pinned release that
+//! reads it, and where it enters a key.
+
+use super::key::Digest;
+use crate::bytes::Writer;
+use serde::Serialize;
+use std::sync::Arc;
+use wasmparser::{ValidatorResources, WasmModuleResources};
+use wasmtime_environ::{
+    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalIndex, MemoryIndex, Module,
+    ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, TableIndex, TagIndex,
+    TypeTrace, VMOffsets, WasmSubType,
+};
+
+/// The facts of one module.
+pub(crate) struct ModuleFacts {
+    /// By interned type.
+    types: Vec<TypeFacts>,
+    /// By type index: the interned type.
+    type_indices: Vec<u32>,
+    /// By function index: its type and whether it is imported.
+    functions: Vec<FunctionFacts>,
+    memories: Vec<Arc<[u8]>>,
+    tables: Vec<Arc<[u8]>>,
+    globals: Vec<Arc<[u8]>>,
+    tags: Vec<Arc<[u8]>>,
+    /// Everything but the function index space and the passive segments.
+    environment: Digest,
+    /// Everything, for keys of exact bodies.
+    everything: Digest,
+    offsets: VMOffsets<u8>,
+    resources: Option<ValidatorResources>,
+    data: Vec<Option<u32>>,
+    elements: Vec<Option<u32>>,
+}
+
+struct TypeFacts {
+    digest: Digest,
+    /// A function type that refers to no other type and is alone in its group.
+    plain: bool,
+}
+
+struct FunctionFacts {
+    /// The interned type.
+    signature: u32,
+    imported: bool,
+    /// A component satisfies this import with a function known at compile time.
+    known: bool,
+}
+
+impl ModuleFacts {
+    /// Gathers the facts of `translation`, whose types are in `types`.
+    ///
+    /// `resources` is what the validator of the module's function bodies reads; a
+    /// module without bodies has none.
+    pub(crate) fn new(
+        translation: &ModuleTranslation<'_>,
+        types: &ModuleTypesBuilder,
+        resources: Option<ValidatorResources>,
+        pointer_bytes: u8,
+    ) -> ModuleFacts {
+        let module = &translation.module;
+        let offsets = VMOffsets::new(pointer_bytes, module);
+        let exported = Exported::new(module);
+        let (type_facts, all_types) = type_facts(types);
+        let mut facts = ModuleFacts {
+            types: type_facts,
+            type_indices: module
+                .types
+                .values()
+                .map(|ty| ty.unwrap_module_type_index().as_u32())
+                .collect(),
+            functions: function_facts(translation),
+            memories: module
+                .memories
+                .iter()
+                .map(|(index, memory)| {
+                    let mut out = Writer::default();
+                    serialize(&mut out, memory);
+                    out.word(u32::from(exported.memories[index.index()]));
+                    memory_location(&mut out, module, &offsets, index);
+                    out.into_bytes().into()
+                })
+                .collect(),
+            tables: module
+                .tables
+                .iter()
+                .map(|(index, table)| {
+                    let mut out = Writer::default();
+                    serialize(&mut out, table);
+                    digest(&mut out, refers(table).then_some(all_types));
+                    out.word(u32::from(exported.tables[index.index()]));
+                    table_location(&mut out, module, &offsets, index);
+                    out.into_bytes().into()
+                })
+                .collect(),
+            globals: module
+                .globals
+                .iter()
+                .map(|(index, global)| {
+                    let mut out = Writer::default();
+                    serialize(&mut out, global);
+                    digest(&mut out, refers(global).then_some(all_types));
+                    out.word(u32::from(exported.globals[index.index()]));
+                    global_location(&mut out, module, &offsets, index);
+                    global_value(&mut out, module, index);
+                    out.into_bytes().into()
+                })
+                .collect(),
+            tags: module
+                .tags
+                .iter()
+                .map(|(index, tag)| {
+                    let mut out = Writer::default();
+                    serialize(&mut out, tag);
+                    digest(&mut out, Some(all_types));
+                    tag_location(&mut out, module, &offsets, index);
+                    out.into_bytes().into()
+                })
+                .collect(),
+            environment: Digest::default(),
+            everything: Digest::default(),
+            offsets,
+            data: indices(resources.as_ref().and_then(|r| r.data_count()).unwrap_or(0), |i| {
+                translation.runtime_data_map[DataIndex::from_u32(i)].map(|i| i.as_u32())
+            }),
+            elements: indices(resources.as_ref().map_or(0, |r| r.element_count()), |i| {
+                translation.passive_elem_map[ElemIndex::from_u32(i)].map(|i| i.as_u32())
+            }),
+            resources,
+        };
+        facts.environment = facts.environment_digest(module, all_types);
+        facts.everything = facts.everything_digest(module);
+        facts
+    }
+
+    fn environment_digest(&self, module: &Module, all_types: Digest) -> Digest {
+        let mut out = Writer::default();
+        out.word(module.module_index.as_u32());
+        out.raw(&all_types.0);
+        out.u32(self.type_indices.len());
+        self.type_indices.iter().for_each(|index| out.word(*index));
+        for entities in [&self.memories, &self.tables, &self.globals, &self.tags] {
+            out.u32(entities.len());
+            entities.iter().for_each(|facts| record(&mut out, facts));
+        }
+        Digest::of("environment", &out.into_bytes())
+    }
+
+    fn everything_digest(&self, module: &Module) -> Digest {
+        let mut out = Writer::default();
+        out.raw(&self.environment.0);
+        // The layout of the instance, which the numbers of everything decide.
+        record(&mut out, format!("{:?}", self.offsets).as_bytes());
+        out.u32(self.functions.len());
+        for (index, function) in self.functions.iter().enumerate() {
+            out.word(function.signature);
+            out.word(u32::from(function.imported) | u32::from(function.known) << 1);
+            out.word(module.functions[FuncIndex::new(index)].func_ref.as_u32());
+            out.word(u32::from(self.is_referenced(index)));
+        }
+        out.word(u32::from(self.resources.as_ref().is_some_and(|r| r.data_count().is_some())));
+        for segments in [&self.data, &self.elements] {
+            out.u32(segments.len());
+            for segment in segments {
+                out.word(segment.unwrap_or(u32::MAX));
+            }
+        }
+        for index in 0..self.elements.len() {
+            self.element_type(&mut out, index);
+        }
+        Digest::of("everything", &out.into_bytes())
+    }
+
+    /// All that the module says but its function bodies and data.
+    pub(crate) fn everything(&self) -> Digest {
+        self.everything
+    }
+
+    /// All that the module says but its function bodies, its function index space,
+    /// its segments and data.
+    pub(crate) fn environment(&self) -> Digest {
+        self.environment
+    }
+
+    /// The structure of the type of function `index`.
+    pub(crate) fn signature(&self, index: u32) -> Option<Digest> {
+        let function = self.functions.get(index as usize)?;
+        Some(self.types[function.signature as usize].digest)
+    }
+
+    /// The structure of the interned type `index`.
+    pub(crate) fn interned(&self, index: ModuleInternedTypeIndex) -> Digest {
+        self.types[index.index()].digest
+    }
+
+    /// The structure of the type that a block names: nothing of the block's code
+    /// depends on the type's number.
+    pub(crate) fn block_type(&self, type_index: u32) -> Option<Digest> {
+        let interned = *self.type_indices.get(type_index as usize)?;
+        Some(self.types[interned as usize].digest)
+    }
+
+    /// The structure and the interned number of a type that the code names: the
+    /// number is an offset in the code of an indirect call.
+    pub(crate) fn named_type(&self, out: &mut Writer, type_index: u32) -> Option<()> {
+        let interned = *self.type_indices.get(type_index as usize)?;
+        let ty = &self.types[interned as usize];
+        out.word(interned);
+        out.word(u32::from(ty.plain));
+        out.raw(&ty.digest.0);
+        Some(())
+    }
+
+    /// What a direct call reads about its callee, besides which function it is.
+    pub(crate) fn callee(&self, out: &mut Writer, index: u32) -> Option<()> {
+        let function = self.functions.get(index as usize)?;
+        if function.known {
+            return None;
+        }
+        out.raw(&self.types[function.signature as usize].digest.0);
+        out.word(u32::from(function.imported));
+        if function.imported {
+            let index = FuncIndex::from_u32(index);
+            out.word(self.offsets.vmctx_vmfunction_import_wasm_call(index));
+            out.word(self.offsets.vmctx_vmfunction_import_vmctx(index));
+        }
+        Some(())
+    }
+
+    /// What `ref.func` reads; its code holds the index itself.
+    pub(crate) fn function_reference(&self, out: &mut Writer, index: u32) -> Option<()> {
+        let function = self.functions.get(index as usize)?;
+        out.word(index);
+        out.word(function.signature);
+        out.raw(&self.types[function.signature as usize].digest.0);
+        out.word(u32::from(self.is_referenced(index as usize)));
+        Some(())
+    }
+
+    pub(crate) fn memory(&self, index: u32) -> Option<&[u8]> {
+        self.memories.get(index as usize).map(|facts| &**facts)
+    }
+
+    pub(crate) fn table(&self, index: u32) -> Option<&[u8]> {
+        self.tables.get(index as usize).map(|facts| &**facts)
+    }
+
+    pub(crate) fn global(&self, index: u32) -> Option<&[u8]> {
+        self.globals.get(index as usize).map(|facts| &**facts)
+    }
+
+    pub(crate) fn tag(&self, index: u32) -> Option<&[u8]> {
+        self.tags.get(index as usize).map(|facts| &**facts)
+    }
+
+    /// A data segment that `memory.init` or `data.drop` names.
+    pub(crate) fn data_segment(&self, out: &mut Writer, index: u32) -> Option<()> {
+        let runtime_index = *self.data.get(index as usize)?;
+        out.word(runtime_index.unwrap_or(u32::MAX));
+        if let Some(index) = runtime_index {
+            let index = wasmtime_environ::RuntimeDataIndex::from_u32(index);
+            out.word(self.offsets.vmctx_runtime_data_base(index));
+            out.word(self.offsets.vmctx_runtime_data_length(index));
+        }
+        Some(())
+    }
+
+    /// An element segment that `table.init` or `elem.drop` names.
+    pub(crate) fn element_segment(&self, out: &mut Writer, index: u32) -> Option<()> {
+        let passive_index = *self.elements.get(index as usize)?;
+        out.word(passive_index.unwrap_or(u32::MAX));
+        self.element_type(out, index as usize);
+        out.raw(&self.environment.0);
+        Some(())
+    }
+
+    /// The debug form of a validator's reference type holds every part of it; what
+    /// a concrete one refers to is in the environment.
+    fn element_type(&self, out: &mut Writer, index: usize) {
+        let ty = self.resources.as_ref().and_then(|r| r.element_type_at(index as u32));
+        record(out, format!("{ty:?}").as_bytes());
+    }
+
+    fn is_referenced(&self, index: usize) -> bool {
+        self.resources.as_ref().is_some_and(|r| r.is_function_referenced(index as u32))
+    }
+}
+
+/// Appends `bytes` with their length before them.
+pub(super) fn record(out: &mut Writer, bytes: &[u8]) {
+    out.u32(bytes.len());
+    out.raw(bytes);
+}
+
+fn serialize(out: &mut Writer, value: &impl Serialize) {
+    let bytes = postcard::to_allocvec(value).expect("serializing into memory cannot fail");
+    record(out, &bytes);
+}
+
+fn digest(out: &mut Writer, digest: Option<Digest>) {
+    out.word(u32::from(digest.is_some()));
+    out.raw(&digest.unwrap_or_default().0);
+}
+
+/// Whether `value` refers to any interned type.
+fn refers(value: &impl TypeTrace) -> bool {
+    value.trace(&mut |_| Err(())).is_err()
+}
+
+fn indices(count: u32, get: impl Fn(u32) -> Option<u32>) -> Vec<Option<u32>> {
+    (0..count).map(get).collect()
+}
+
+/// The digest of every interned type, and one of all of them.
+///
+/// A function type that refers to no other type is known by its structure alone.
+/// Any other type is known by its number together with every type before it and in
+/// its group: numbers in a structure mean nothing without what they refer to.
+fn type_facts(types: &ModuleTypesBuilder) -> (Vec<TypeFacts>, Digest) {
+    let all: Vec<(ModuleInternedTypeIndex, &WasmSubType)> = types.wasm_types().collect();
+    let structures: Vec<Vec<u8>> = all
+        .iter()
+        .map(|(_, ty)| {
+            let mut out = Writer::default();
+            serialize(&mut out, *ty);
+            out.into_bytes()
+        })
+        .collect();
+    let mut facts: Vec<TypeFacts> = Vec::with_capacity(all.len());
+    let mut prefix = blake3::Hasher::new();
+    let mut prefixes = Vec::with_capacity(all.len());
+    for structure in &structures {
+        prefix.update(&(structure.len() as u64).to_le_bytes());
+        prefix.update(structure);
+        prefixes.push(Digest(*prefix.finalize().as_bytes()));
+    }
+    let all_types = prefixes.last().copied().unwrap_or_default();
+    for (position, (index, ty)) in all.iter().enumerate() {
+        let references = refers(*ty);
+        let plain = !references && is_function(ty) && !ty.composite_type.shared;
+        let digest = if plain {
+            let mut out = Writer::default();
+            serialize(&mut out, *ty);
+            Digest::of("plain type", &out.into_bytes())
+        } else {
+            let mut out = Writer::default();
+            out.word(index.as_u32());
+            // A type may refer forward within its group, and nowhere else; taking
+            // the whole list when it refers to anything is simpler, and loses only
+            // functions that use such types.
+            let covered = if references { all_types } else { prefixes[position] };
+            out.raw(&covered.0);
+            Digest::of("indexed type", &out.into_bytes())
+        };
+        facts.push(TypeFacts { digest, plain });
+    }
+    (facts, all_types)
+}
+
+fn is_function(ty: &WasmSubType) -> bool {
+    matches!(
+        ty.composite_type.inner,
+        wasmtime_environ::WasmCompositeInnerType::Func(_)
+    )
+}
+
+fn function_facts(translation: &ModuleTranslation<'_>) -> Vec<FunctionFacts> {
+    let module = &translation.module;
+    module
+        .functions
+        .iter()
+        .map(|(index, function)| FunctionFacts {
+            signature: function.signature.unwrap_module_type_index().as_u32(),
+            imported: module.is_imported_function(index),
+            known: translation.known_imported_functions[index].is_some(),
+        })
+        .collect()
+}
+
+/// Which memories, tables and globals are exported: it decides the alias region of
+/// an access, hence which loads and stores may be merged.
+struct Exported {
+    memories: Vec<bool>,
+    tables: Vec<bool>,
+    globals: Vec<bool>,
+}
+
+impl Exported {
+    fn new(module: &Module) -> Exported {
+        let mut exported = Exported {
+            memories: vec![false; module.memories.len()],
+            tables: vec![false; module.tables.len()],
+            globals: vec![false; module.globals.len()],
+        };
+        for (_, entity) in module.exports.iter() {
+            match entity {
+                EntityIndex::Memory(index) => exported.memories[index.index()] = true,
+                EntityIndex::Table(index) => exported.tables[index.index()] = true,
+                EntityIndex::Global(index) => exported.globals[index.index()] = true,
+                EntityIndex::Function(_) | EntityIndex::Tag(_) => {}
+            }
+        }
+        exported
+    }
+}
+
+fn memory_location(
+    out: &mut Writer,
+    module: &Module,
+    offsets: &VMOffsets<u8>,
+    index: MemoryIndex,
+) {
+    out.word(index.as_u32());
+    match module.defined_memory_index(index) {
+        Some(defined) => {
+            out.word(defined.as_u32());
+            out.word(offsets.vmctx_vmmemory_pointer(defined));
+            if !module.memories[index].shared {
+                let owned = module.owned_memory_index(defined);
+                out.word(owned.as_u32());
+                out.word(offsets.vmctx_vmmemory_definition(owned));
+            }
+        }
+        None => {
+            out.word(u32::MAX);
+            out.word(offsets.vmctx_vmmemory_import(index));
+        }
+    }
+}
+
+fn table_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, index: TableIndex) {
+    out.word(index.as_u32());
+    match module.defined_table_index(index) {
+        Some(defined) => {
+            out.word(defined.as_u32());
+            out.word(offsets.vmctx_vmtable_definition(defined));
+        }
+        None => {
+            out.word(u32::MAX);
+            out.word(offsets.vmctx_vmtable_import(index));
+        }
+    }
+}
+
+fn global_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, index: GlobalIndex) {
+    out.word(index.as_u32());
+    match module.defined_global_index(index) {
+        Some(defined) => {
+            out.word(defined.as_u32());
+            out.word(offsets.vmctx_vmglobal_definition(defined));
+        }
+        None => {
+            out.word(u32::MAX);
+            out.word(offsets.vmctx_vmglobal_import(index));
+        }
+    }
+}
+
+/// The value of a global with a simple initializer; an immutable one is folded into
+/// the code.
+fn global_value(out: &mut Writer, module: &Module, index: GlobalIndex) {
+    let value = module.defined_global_index(index).and_then(|defined| {
+        let found = module
+            .global_initializers
+            .binary_search_by_key(&defined, |(defined, _)| *defined)
+            .ok()?;
+        Some(&module.global_initializers[found].1)
+    });
+    serialize(out, &value);
+}
+
+fn tag_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, index: TagIndex) {
+    out.word(index.as_u32());
+    match module.defined_tag_index(index) {
+        Some(defined) => {
+            out.word(defined.as_u32());
+            out.word(offsets.vmctx_vmtag_definition(defined));
+        }
+        None => {
+            out.word(u32::MAX);
+            out.word(offsets.vmctx_vmtag_import(index));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Which operators refer to the module, and how.
+//!
+//! The table is made from `wasmparser`'s own list of operators, by proposal and by
+//! the names of the immediates, so that an operator of a later release cannot slip
+//! through: what is not listed here falls into [`Class::Everything`], the class
+//! whose key holds all that the module says outside its bodies and data.
+
+use wasmparser::Operator;
+
+/// How an operator depends on what lies outside its function's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The operator's own bytes say all that its translation reads.
+    Plain,
+    /// The bytes, and facts about the entities that the operator names;
+    /// `body::resolve` has a rule of its own for it.
+    Resolved,
+    /// The bytes and the module environment: all types, memories, tables, globals
+    /// and tags.
+    Environment,
+    /// Anything else: the bytes, the module environment, the function index space
+    /// and the segments.
+    Everything,
+}
+
+/// Immediates whose meaning does not depend on the module.
+const PLAIN_IMMEDIATES: &[&str] = &[
+    "relative_depth",
+    "targets",
+    "local_index",
+    "value",
+    "lane",
+    "lanes",
+];
+
+/// Immediates that name something of the module and that `body::resolve` follows.
+const RESOLVED_IMMEDIATES: &[&str] = &[
+    "blockty",
+    "function_index",
+    "type_index",
+    "table_index",
+    "global_index",
+    "memarg",
+    "mem",
+    "hty",
+    "data_index",
+    "dst_mem",
+    "src_mem",
+    "elem_index",
+    "table",
+    "dst_table",
+    "src_table",
+    "ty",
+    "tys",
+    "try_table",
+    "tag_index",
+];
+
+/// Immediates of the garbage collection proposal that name types and parts of types.
+const TYPE_IMMEDIATES: &[&str] = &[
+    "struct_type_index",
+    "field_index",
+    "array_type_index",
+    "array_type_index_dst",
+    "array_type_index_src",
+    "array_size",
+    "hty",
+    "relative_depth",
+    "from_ref_type",
+    "to_ref_type",
+];
+
+/// Proposals whose operators were read, one by one, in the pinned release.
+const KNOWN_PROPOSALS: &[&str] = &[
+    "mvp",
+    "sign_extension",
+    "saturating_float_to_int",
+    "bulk_memory",
+    "reference_types",
+    "tail_call",
+    "threads",
+    "simd",
+    "relaxed_simd",
+    "exceptions",
+    "function_references",
+    "wide_arithmetic",
+];
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn contains(list: &[&str], name: &str) -> bool {
+    let mut i = 0;
+    while i < list.len() {
+        if same(list[i], name) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn classify(proposal: &str, immediates: &[&str]) -> Class {
+    let mut i = 0;
+    if same(proposal, "gc") {
+        while i < immediates.len() {
+            if !contains(TYPE_IMMEDIATES, immediates[i]) {
+                return Class::Everything;
+            }
+            i += 1;
+        }
+        return Class::Environment;
+    }
+    if !contains(KNOWN_PROPOSALS, proposal) {
+        return Class::Everything;
+    }
+    let mut class = Class::Plain;
+    while i < immediates.len() {
+        if contains(RESOLVED_IMMEDIATES, immediates[i]) {
+            class = Class::Resolved;
+        } else if !contains(PLAIN_IMMEDIATES, immediates[i]) {
+            return Class::Everything;
+        }
+        i += 1;
+    }
+    class
+}
+
+macro_rules! define_class_of {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
+        /// The class of `operator`.
+        #[inline]
+        pub(crate) fn class_of(operator: &Operator<'_>) -> Class {
+            match operator {
+                $( Operator::$op { .. } => const {
+                    classify(stringify!($proposal), &[$($(stringify!($arg)),*)?])
+                }, )*
+                _ => Class::Everything,
+            }
+        }
+
+        /// The memory access immediate of `operator`, if it has one.
+        #[inline]
+        pub(crate) fn memarg_of<'o>(operator: &'o Operator<'_>) -> Option<&'o wasmparser::MemArg> {
+            match operator {
+                $( operator @ Operator::$op { .. } => define_class_of!(@memarg operator $op $($($arg)*)?), )*
+                _ => None,
+            }
+        }
+    };
+    (@memarg $operator:ident $op:ident memarg $($lane:ident)?) => {
+        match $operator {
+            Operator::$op { memarg, .. } => Some(memarg),
+            _ => None,
+        }
+    };
+    (@memarg $operator:ident $op:ident $($other:ident)*) => {{
+        let _ = $operator;
+        None
+    }};
+}
+wasmparser::for_each_operator!(define_class_of);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmparser::{BlockType, HeapType, MemArg};
+
+    #[test]
+    fn the_class_follows_the_immediates_and_the_proposal() {
+        assert_eq!(class_of(&Operator::I32Add), Class::Plain);
+        assert_eq!(class_of(&Operator::LocalGet { local_index: 3 }), Class::Plain);
+        assert_eq!(class_of(&Operator::Call { function_index: 3 }), Class::Resolved);
+        assert_eq!(
+            class_of(&Operator::Block { blockty: BlockType::Empty }),
+            Class::Resolved
+        );
+        assert_eq!(
+            class_of(&Operator::StructNew { struct_type_index: 0 }),
+            Class::Environment
+        );
+        assert_eq!(class_of(&Operator::ArrayLen), Class::Environment);
+        assert_eq!(
+            class_of(&Operator::ArrayNewData { array_type_index: 0, array_data_index: 0 }),
+            Class::Everything
+        );
+        assert_eq!(class_of(&Operator::CatchAll), Class::Everything);
+        assert_eq!(class_of(&Operator::ContNew { cont_type_index: 0 }), Class::Everything);
+        assert_eq!(
+            class_of(&Operator::RefCastNullable { hty: HeapType::ANY }),
+            Class::Environment
+        );
+    }
+
+    #[test]
+    fn memargs_are_found() {
+        let memarg = MemArg { align: 2, max_align: 2, offset: 8, memory: 1 };
+        let load = Operator::I32Load { memarg };
+        assert_eq!(memarg_of(&load).map(|m| m.memory), Some(1));
+        let lane = Operator::V128Load8Lane { memarg, lane: 1 };
+        assert_eq!(memarg_of(&lane).map(|m| m.memory), Some(1));
+        assert!(memarg_of(&Operator::I32Add).is_none());
+    }
+}

