@@ -1,7 +1,7 @@
 //! Compiling what no store knows, with Wasmtime's own compiler.
 
 use crate::compiled::{Unstorable, harvest};
-use crate::entries::Entries;
+use crate::entries::{Entries, open, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
 use crate::module::ParsedModule;
@@ -109,14 +109,15 @@ pub(crate) struct ClifCache {
 
 impl wasmtime_environ::CacheStore for ClifCache {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let found = self.store.get(&self.entries.clif(key));
+        let key = self.entries.clif(key);
+        let found = self.store.get(&key).and_then(|value| open(&key, value));
         TRAFFIC.with_borrow_mut(|traffic| traffic.found = found.is_some());
         found
     }
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        let key = self.entries.clif(key).to_vec();
-        TRAFFIC.with_borrow_mut(|traffic| traffic.inserted = Some(Entry { key, value }));
+        let entry = seal(self.entries.clif(key), value);
+        TRAFFIC.with_borrow_mut(|traffic| traffic.inserted = Some(entry));
         true
     }
 }

@@ -1,7 +1,7 @@
 //! The compiler: the story of one compile, in order, and what stands around it.
 
 use crate::codegen::ClifCache;
-use crate::entries::{Entries, WholeArtifact};
+use crate::entries::{Entries, EntryKey, WholeArtifact, open, seal};
 use crate::fingerprint::{EngineCompiler, Uncovered};
 use crate::module::ParsedModule;
 use crate::pipeline::{self, Output, Refused};
@@ -42,7 +42,7 @@ use wasmtime::{Engine, Module, Result};
 ///
 /// let again = compiler.compile(wasm)?;
 /// assert_eq!(again.report().functions.compiled, 0);
-/// # wasmtime::Result::Ok(())
+/// # Ok::<(), wasmtime::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Compiler {
@@ -191,7 +191,7 @@ impl Compiler {
             if let Some((artifact, report)) = self.known_artifact(artifact, &mut watch) {
                 return Ok((artifact, Vec::new(), report));
             }
-            seen = self.store.get(note).is_some();
+            seen = self.store.get(note).is_some_and(|value| open(note, value).is_some());
         }
         let mut whole = 0.0;
         watch.lap(&mut whole);
@@ -208,9 +208,9 @@ impl Compiler {
         report.time_ms.total += whole;
         if let Some((key, note)) = keys {
             writes.push(if seen {
-                Entry { key: key.to_vec(), value: whole_artifact(&artifact, &report) }
+                seal(key, whole_artifact(&artifact, &report))
             } else {
-                Entry { key: note.to_vec(), value: Vec::new() }
+                seal(note, Vec::new())
             });
         }
         Ok((artifact, writes, report))
@@ -221,9 +221,9 @@ impl Compiler {
         self.options.whole_artifacts && !self.options.verify
     }
 
-    fn known_artifact(&self, key: &[u8], watch: &mut Stopwatch) -> Option<(Vec<u8>, Report)> {
+    fn known_artifact(&self, key: &EntryKey, watch: &mut Stopwatch) -> Option<(Vec<u8>, Report)> {
         let snapshot = self.store.snapshot();
-        let value = snapshot.get(key)?;
+        let value = open(key, snapshot.get(key)?)?;
         let whole = WholeArtifact::read(&value).ok()?;
         let mut report = Report { whole_artifact: true, ..Report::default() };
         report.functions.total = whole.functions.into();

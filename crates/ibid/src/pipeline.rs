@@ -4,7 +4,7 @@
 use crate::codegen::{self, CodegenError, Compiled};
 use crate::compiler::Options;
 use crate::compiled::{self, Layout, RelocationTarget, Target, Unstorable};
-use crate::entries::{Entries, read_exact, write_exact};
+use crate::entries::{Entries, EntryKey, open, read_exact, seal, write_exact};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
 use crate::link::{self, Linkable};
@@ -189,8 +189,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         let mut known: Vec<Option<_>> = jobs.iter().map(|_| None).collect();
         let asked: Vec<usize> = (0..jobs.len()).filter(|i| exact[*i].is_some()).collect();
         let keys: Vec<_> = asked.iter().flat_map(|i| &exact[*i]).map(Entries::exact).collect();
-        let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-        for (i, value) in asked.into_iter().zip(self.context.snapshot.get_many(&keys)) {
+        for (i, value) in asked.into_iter().zip(self.look_up(&keys)) {
             let (Some(value), Job::Function(function)) = (value, jobs[i]) else { continue };
             let base = self.module.body(function).range().start as u32;
             match read_exact(&value, base) {
@@ -199,6 +198,20 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             }
         }
         known
+    }
+
+    /// The intact values that the store has for `keys`.
+    fn look_up(&mut self, keys: &[EntryKey]) -> Vec<Option<Cow<'c, [u8]>>> {
+        let asked: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+        let stored = self.context.snapshot.get_many(&asked);
+        keys.iter()
+            .zip(stored)
+            .map(|(key, stored)| {
+                let value = open(key, stored?);
+                self.damaged += u64::from(value.is_none());
+                value
+            })
+            .collect()
     }
 
     /// Splits what no exact body was found for.
@@ -234,8 +247,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         keys.sort_unstable();
         keys.dedup();
         let entry_keys: Vec<_> = keys.iter().map(Entries::stencil).collect();
-        let entry_keys: Vec<&[u8]> = entry_keys.iter().map(|key| &key[..]).collect();
-        let found = self.context.snapshot.get_many(&entry_keys);
+        let found = self.look_up(&entry_keys);
         for (key, bytes) in keys.into_iter().zip(found) {
             let Some(bytes) = bytes else { continue };
             if Layout::read(&bytes).is_err() {
@@ -293,7 +305,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             fresh.insert(i, (code, found));
             if let Some(key) = wanted[i].stencil {
                 self.by_key.insert(key, (code, Origin::Compiler));
-                self.writes.push(Entry { key: Entries::stencil(&key).to_vec(), value: stencil.clone() });
+                self.writes.push(seal(Entries::stencil(&key), stencil.clone()));
                 self.writes.extend(clif_entry);
             }
             self.codes.push(Code { bytes: Cow::Owned(stencil) });
@@ -310,10 +322,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
                 (None, None) => unreachable!("a function without a stencil is compiled"),
             };
             if let (Some(exact), Some(key), false) = (&exact, &stencil, by_exact_body) {
-                self.writes.push(Entry {
-                    key: Entries::exact(exact).to_vec(),
-                    value: write_exact(key, &parameters),
-                });
+                self.writes.push(seal(Entries::exact(exact), write_exact(key, &parameters)));
             }
             if !self.fits(self.codes[code].layout(), &parameters) {
                 let symbol = job.symbol(self.module);

@@ -7,7 +7,8 @@
 //! answer is remembered in the store.
 
 use crate::compiler::{Incremental, Options};
-use ibid_store::{CacheStore, MemoryStore};
+use crate::entries::{open, seal};
+use ibid_store::{CacheStore, Entry, MemoryStore};
 use std::sync::Arc;
 use wasmtime::Engine;
 
@@ -21,13 +22,14 @@ const FAILED: u8 = 0;
 /// Whether ibid makes what `engine` makes; asks `store` before it finds out.
 pub(crate) fn passes(engine: &Engine, incremental: &Incremental, store: &dyn CacheStore) -> bool {
     let key = incremental.entries().probe();
-    match store.get(&key).as_deref() {
+    match store.get(&key).and_then(|value| open(&key, value)).as_deref() {
         Some([PASSED]) => return true,
         Some([FAILED]) => return false,
         _ => {}
     }
     let passed = check(engine, incremental);
-    store.insert(&key, vec![if passed { PASSED } else { FAILED }]);
+    let Entry { key, value } = seal(key, vec![if passed { PASSED } else { FAILED }]);
+    store.insert(&key, value);
     passed
 }
 

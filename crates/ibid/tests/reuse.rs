@@ -122,7 +122,7 @@ fn a_type_or_a_global_loses_only_what_can_tell() {
     assert_eq!(after(&before, &module("", "", "(global i32 (i32.const 1))")).0, 0);
     let (functions, _) =
         after(&before, &module("(import \"env\" \"g\" (global i32))", "", ""));
-    assert_eq!(functions, 2, "`$load` reads the memory and `$all` the global");
+    assert_eq!(functions, 1, "`$all` reads the global; memories lie before the imports");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn an_import_loses_only_what_reads_the_instance_behind_it() {
     let before = module("", "", "");
     let (functions, _) =
         after(&before, &module("(import \"env\" \"more\" (func (param i64)))", "", ""));
-    assert_eq!(functions, 2, "`$add` reads nothing of the instance");
+    assert_eq!(functions, 1, "`$all` calls an import; `$add` and `$load` read nothing behind one");
 }
 
 #[test]
@@ -149,19 +149,14 @@ fn duplicates_inside_a_module_are_compiled_once() {
 #[test]
 fn cranelifts_own_cache_is_asked_when_the_stencil_is_new() {
     let oracle = Oracle::new();
-    oracle.valid("(module (func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))))");
-    // The same code from other bytes: a constant in a longer encoding.
+    // The same code from other bytes: a block's type by its number instead of itself.
     let mut wasm = wat::parse_str(
-        "(module (func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))))",
+        "(module (func (result i32) (block (result i32) (i32.const 1))))",
     )
     .unwrap();
-    let at = wasm.windows(2).position(|pair| pair == [0x41, 1]).unwrap();
-    wasm[at + 1] = 0x81;
-    wasm.insert(at + 2, 0);
-    let (body, section) = (at - 4, at - 7);
-    assert_eq!(usize::from(wasm[body]) + 1, wasm.len() - body);
-    wasm[body] += 1;
-    wasm[section + 1] += 1;
+    oracle.check(&wasm).expect("the module is valid");
+    let at = wasm.windows(2).position(|pair| pair == [0x02, 0x7f]).unwrap();
+    wasm[at + 1] = 0;
     let report = oracle.check(&wasm).expect("the module is valid");
     assert_eq!((report.functions.compiled, report.functions.clif), (0, 1), "{report:?}");
 }

@@ -157,7 +157,7 @@ fn check_package(
         }
     }
     for module in refused {
-        rows.push(refusal::check(module, engine)?);
+        rows.push(refusal::check(module, engine, subjects.last())?);
     }
     Ok((rows, upgrades))
 }

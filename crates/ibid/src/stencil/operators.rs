@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(class_of(&Operator::CatchAll), Class::Everything);
         assert_eq!(class_of(&Operator::ContNew { cont_type_index: 0 }), Class::Everything);
         assert_eq!(
-            class_of(&Operator::RefCastNullable { hty: HeapType::ANY }),
+            class_of(&Operator::RefCastNullable { hty: HeapType::FUNC }),
             Class::Environment
         );
     }

@@ -163,7 +163,7 @@ fn is_no_to_no(ty: &SubType) -> bool {
     match &ty.composite_type.inner {
         CompositeInnerType::Func(function) => {
             ty.is_final
-                && ty.supertype_idxs().next().is_none()
+                && ty.supertype_idx.is_none()
                 && !ty.composite_type.shared
                 && function.params().is_empty()
                 && function.results().is_empty()

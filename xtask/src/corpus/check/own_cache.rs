@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Result;
@@ -22,22 +22,28 @@ pub(super) struct OwnCache {
 
 /// Compiles `older` and then `newer` with Wasmtime's own cache, and says what it found for
 /// `newer`.
+///
+/// Each gets an engine of its own, as if in another process. The cache finds most that way: its
+/// keys depend a little on what the engine compiled before.
 pub(super) fn measure(older: &[u8], newer: &[u8]) -> Result<OwnCache> {
     let store = Arc::new(Recorder::default());
-    let mut config = Config::new();
-    config.enable_incremental_compilation(store.clone())?;
-    let engine = Engine::new(&config)?;
-    engine.precompile_module(older)?;
+    engine(store.clone())?.precompile_module(older)?;
     store.begin_newer();
-    engine.precompile_module(newer)?;
+    engine(store.clone())?.precompile_module(newer)?;
     Ok(store.found())
+}
+
+fn engine(store: Arc<Recorder>) -> Result<Engine> {
+    let mut config = Config::new();
+    config.enable_incremental_compilation(store)?;
+    Ok(Engine::new(&config)?)
 }
 
 /// A store that knows which release its entries are of.
 #[derive(Debug, Default)]
 struct Recorder {
     entries: RwLock<HashMap<Vec<u8>, (Release, Vec<u8>)>>,
-    newer: std::sync::atomic::AtomicBool,
+    newer: AtomicBool,
     total: AtomicU64,
     found_in_older: AtomicU64,
     found_in_newer: AtomicU64,

@@ -19,7 +19,7 @@ pub(super) struct Subject<'m> {
     pub(super) wasm: Vec<u8>,
     /// What the default engine makes of it without ibid.
     pub(super) plain: Vec<u8>,
-    pub(super) store: Arc<dyn CacheStore>,
+    pub(super) store: Arc<DiskStore>,
     /// Where the store is. Removed with the subject.
     pub(super) directory: TempDir,
 }

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::iter;
 
+use ibid::Counts;
+
 use super::super::Module;
 use super::cell::Cell;
 use super::scenarios;
@@ -128,25 +130,24 @@ impl Columns {
     }
 }
 
-/// The table of upgrades.
+/// The table of upgrades. All numbers but the last are of functions and trampolines together.
 pub(super) fn upgrades(upgrades: &[Upgrade]) -> String {
     let header = [
         "upgrade",
-        "compiled",
         "ibid found",
+        "by body",
+        "by stencil",
+        "by CLIF",
+        "twins",
+        "compiled",
         "own cache",
-        "(of the older)",
+        "in older",
         "code reused",
     ];
     let mut lines = vec![header.map(String::from)];
-    for Upgrade {
-        name,
-        total,
-        compiled,
-        code_bytes: (code, reused),
-        own,
-    } in upgrades
-    {
+    for Upgrade { name, report, own } in upgrades {
+        let sum = |count: fn(&Counts) -> u64| count(&report.functions) + count(&report.trampolines);
+        let (total, compiled) = (sum(|counts| counts.total), sum(|counts| counts.compiled));
         let (found, found_in_older) = match own {
             None => (LEFT_OUT.to_owned(), LEFT_OUT.to_owned()),
             Some(own) => (
@@ -154,16 +155,26 @@ pub(super) fn upgrades(upgrades: &[Upgrade]) -> String {
                 own.found_in_older.to_string(),
             ),
         };
+        let code = &report.code_bytes;
         lines.push([
             name.clone(),
-            compiled.to_string(),
             format!("{}/{total}", total - compiled),
+            sum(|counts| counts.exact_body).to_string(),
+            sum(|counts| counts.stencil).to_string(),
+            sum(|counts| counts.clif).to_string(),
+            sum(|counts| counts.duplicates).to_string(),
+            compiled.to_string(),
             found,
             found_in_older,
-            format!("{:.2} %", 100.0 * *reused as f64 / *code as f64),
+            format!("{:.2} %", 100.0 * code.reused as f64 / code.total as f64),
         ]);
     }
-    let widths: [usize; 6] = std::array::from_fn(|i| {
+    aligned(&lines)
+}
+
+/// The lines with their columns aligned: the first to the left, the others to the right.
+fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|i| {
         lines
             .iter()
             .map(|line| line[i].len())

@@ -1,5 +1,6 @@
 //! The scenario of another release: the store knows one, and the next is compiled.
 
+use ibid::Report;
 use wasmtime::Engine;
 
 use super::cell::{Cell, Kind};
@@ -12,12 +13,8 @@ use super::subject::Subject;
 pub(super) struct Upgrade {
     /// Which releases.
     pub(super) name: String,
-    /// Functions and trampolines of the release that was compiled.
-    pub(super) total: u64,
-    /// Those that were compiled.
-    pub(super) compiled: u64,
-    /// Bytes of machine code, of all and of those that were not compiled.
-    pub(super) code_bytes: (u64, u64),
+    /// What ibid found and compiled of the release.
+    pub(super) report: Report,
     /// What Wasmtime's own cache found, if it was asked.
     pub(super) own: Option<OwnCache>,
 }
@@ -41,8 +38,7 @@ pub(super) fn check(
             None
         };
         let total = report.functions.total + report.trampolines.total;
-        let compiled = report.functions.compiled + report.trampolines.compiled;
-        let found = total - compiled;
+        let found = total - report.functions.compiled - report.trampolines.compiled;
         if let Some(own) = own {
             cell.claim(own.found <= found, Kind::Unexpected, || {
                 format!("Wasmtime's own cache finds {}, ibid {found}", own.found)
@@ -56,9 +52,7 @@ pub(super) fn check(
                 "{} {} -> {}",
                 to.module.name, from.module.version, to.module.version
             ),
-            total,
-            compiled,
-            code_bytes: (report.code_bytes.total, report.code_bytes.reused),
+            report: report.clone(),
             own,
         });
         Ok(())
