@@ -165,6 +165,7 @@ fn startup_facts(facts: &mut Writer, module: &ParsedModule<'_>) -> Option<()> {
     part(format!("{:?}", translation.global_initializers));
     part(format!("{:?}", translation.passive_elements));
     part(format!("{:?}", translation.table_initialization));
+    part(format!("{:?}", translation.module.tables));
     part(format!("{:?}", translation.start_func));
     part(format!("{:?}", translation.module.startup));
     let MemoryInit::Processed(segments) = &translation.memory_init else {

@@ -11,8 +11,9 @@ use serde::Serialize;
 use std::sync::Arc;
 use wasmparser::{ValidatorResources, WasmModuleResources};
 use wasmtime_environ::{
-    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalIndex, MemoryIndex, Module,
-    ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, TableIndex, TagIndex,
+    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalIndex, Limits, MemoryIndex,
+    Module,
+    ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, Table, TableIndex, TagIndex,
     TypeTrace, VMOffsets, WasmSubType,
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct ModuleFacts {
     tables: Vec<Arc<[u8]>>,
     globals: Vec<Arc<[u8]>>,
     tags: Vec<Arc<[u8]>>,
-    /// Everything but the function index space and the passive segments.
+    /// The module's number and all types.
     environment: Digest,
     /// Everything, for keys of exact bodies.
     everything: Digest,
@@ -40,7 +41,7 @@ pub(crate) struct ModuleFacts {
 
 struct TypeFacts {
     digest: Digest,
-    /// A function type that refers to no other type and is alone in its group.
+    /// A function type that refers to no other type.
     plain: bool,
 }
 
@@ -91,7 +92,7 @@ impl ModuleFacts {
                 .iter()
                 .map(|(index, table)| {
                     let mut out = Writer::default();
-                    serialize(&mut out, table);
+                    serialize(&mut out, &as_bodies_see(*table));
                     digest(&mut out, refers(table).then_some(all_types));
                     out.word(u32::from(exported.tables[index.index()]));
                     table_location(&mut out, module, &offsets, index);
@@ -144,16 +145,16 @@ impl ModuleFacts {
         out.raw(&all_types.0);
         out.u32(self.type_indices.len());
         self.type_indices.iter().for_each(|index| out.word(*index));
-        for entities in [&self.memories, &self.tables, &self.globals, &self.tags] {
-            out.u32(entities.len());
-            entities.iter().for_each(|facts| record(&mut out, facts));
-        }
         Digest::of("environment", &out.into_bytes())
     }
 
     fn everything_digest(&self, module: &Module) -> Digest {
         let mut out = Writer::default();
         out.raw(&self.environment.0);
+        for entities in [&self.memories, &self.tables, &self.globals, &self.tags] {
+            out.u32(entities.len());
+            entities.iter().for_each(|facts| record(&mut out, facts));
+        }
         // The layout of the instance, which the numbers of everything decide.
         record(&mut out, format!("{:?}", self.offsets).as_bytes());
         out.u32(self.functions.len());
@@ -181,8 +182,8 @@ impl ModuleFacts {
         self.everything
     }
 
-    /// All that the module says but its function bodies, its function index space,
-    /// its segments and data.
+    /// The module's number and all types: what operators on references and aggregates
+    /// read.
     pub(crate) fn environment(&self) -> Digest {
         self.environment
     }
@@ -433,6 +434,16 @@ fn memory_location(
     }
 }
 
+/// `FuncEnvironment::make_table_base_bound` reads whether a table's limits are equal,
+/// and what they are only then; no other function that translates a body reads them.
+/// The startup function does, and its key has them.
+fn as_bodies_see(mut table: Table) -> Table {
+    if table.limits.max != Some(table.limits.min) {
+        table.limits = Limits { min: 0, max: None };
+    }
+    table
+}
+
 fn table_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, index: TableIndex) {
     out.word(index.as_u32());
     match module.defined_table_index(index) {
@@ -461,10 +472,11 @@ fn global_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, i
     }
 }
 
-/// The value of a global with a simple initializer; an immutable one is folded into
-/// the code.
+/// The value of an immutable global with a simple initializer, which is folded into
+/// the code; `FuncEnvironment::get_const_value_for_global` reads no other.
 fn global_value(out: &mut Writer, module: &Module, index: GlobalIndex) {
-    let value = module.defined_global_index(index).and_then(|defined| {
+    let immutable = !module.globals[index].mutability;
+    let value = module.defined_global_index(index).filter(|_| immutable).and_then(|defined| {
         let found = module
             .global_initializers
             .binary_search_by_key(&defined, |(defined, _)| *defined)

@@ -15,11 +15,10 @@ pub(crate) enum Class {
     /// The bytes, and facts about the entities that the operator names;
     /// `body::resolve` has a rule of its own for it.
     Resolved,
-    /// The bytes and the module environment: all types, memories, tables, globals
-    /// and tags.
+    /// The bytes and the module environment: the module's number and all types.
     Environment,
-    /// Anything else: the bytes, the module environment, the function index space
-    /// and the segments.
+    /// Anything else: the bytes and all that the module says outside its bodies and
+    /// data.
     Everything,
 }
 
