@@ -3,3 +3,5 @@
 //! It is a library so that benchmarks can find the corpus the way the chores do.
 
 pub mod corpus;
+pub mod demo;
+pub mod figures;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use xtask::corpus::{self, check};
+use xtask::{demo, figures};
 
 /// Chores of the project.
 #[derive(Debug, Parser)]
@@ -22,6 +23,19 @@ enum Chore {
     /// Modules that are there already are kept. The corpus lies in `corpus/` at the workspace's
     /// root, or in the directory that the environment variable IBID_CORPUS names.
     Corpus(CorpusOptions),
+
+    /// Compile a real module with the `ibid` command: twice, and once after an edit.
+    Demo {
+        /// A module of the corpus [default: the smallest].
+        module: Option<String>,
+    },
+
+    /// Measure the table of the README.
+    Figures {
+        /// Leave out the modules that are larger than this, in bytes.
+        #[arg(long, default_value_t = u64::MAX)]
+        largest: u64,
+    },
 
     /// The part of the check that another process has.
     #[command(hide = true)]
@@ -56,11 +70,13 @@ fn main() -> ExitCode {
 }
 
 fn run(chore: Chore) -> Result<()> {
+    let mut out = io::stdout().lock();
     let options = match chore {
         Chore::Corpus(options) => options,
+        Chore::Demo { module } => return demo::run(module.as_deref(), &mut out),
+        Chore::Figures { largest } => return figures::run(largest, &mut out),
         Chore::CorpusCheckProcess(options) => return check::run_process(&options),
     };
-    let mut out = io::stdout().lock();
     if options.list {
         corpus::list(corpus::modules(), &mut out)
     } else if options.check {

@@ -34,8 +34,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Path => output::print_line(&directory.display().to_string()),
         Command::Stats { json } => stats(&directory, json),
-        Command::Clear => ibid_store::remove(&directory)
-            .map_err(|error| Failure::Input(format!("cannot remove the cache in `{}`: {error}", directory.display()))),
+        Command::Clear => ibid_store::remove(&directory).map_err(|error| {
+            Failure::Input(format!(
+                "cannot remove the cache in `{}`: {error}",
+                directory.display()
+            ))
+        }),
     }
 }
 

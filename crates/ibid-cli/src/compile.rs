@@ -64,13 +64,25 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let compilation = compiler.compile(&input);
     progress.finish();
     let compilation = compilation.map_err(|error| {
-        Failure::Input(format!("{}: {}", human::name(&arguments.input), human::chain(error.chain())))
+        Failure::Input(format!(
+            "{}: {}",
+            human::name(&arguments.input),
+            human::chain(error.chain())
+        ))
     })?;
 
     output.write(compilation.artifact())?;
-    let report = if caching { compilation.store() } else { compilation.report().clone() };
+    let report = if caching {
+        compilation.store()
+    } else {
+        compilation.report().clone()
+    };
     if report.store.failures > 0 {
-        let reason = report.store.last_failure.as_deref().unwrap_or("no reason given");
+        let reason = report
+            .store
+            .last_failure
+            .as_deref()
+            .unwrap_or("no reason given");
         warn(format!("the cache could not be used in full: {reason}"));
     }
     print(&report, arguments.stats, &output)
@@ -117,7 +129,10 @@ fn destination(arguments: &Arguments) -> Result<Output, Failure> {
 fn read(input: &Path) -> Result<Vec<u8>, Failure> {
     let read = if is_dash(input) {
         let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map(|_| bytes)
     } else {
         std::fs::read(input)
     };

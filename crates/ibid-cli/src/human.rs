@@ -7,7 +7,11 @@ use std::path::Path;
 
 /// A path as it is named in messages.
 pub(crate) fn name(path: &Path) -> String {
-    if path.as_os_str() == "-" { "standard input".into() } else { format!("`{}`", path.display()) }
+    if path.as_os_str() == "-" {
+        "standard input".into()
+    } else {
+        format!("`{}`", path.display())
+    }
 }
 
 /// An error and what caused it, the way Wasmtime's own command prints it.
@@ -19,7 +23,11 @@ pub(crate) fn chain<E: std::fmt::Display>(errors: impl IntoIterator<Item = E>) -
         out.push_str("\n\nCaused by:");
     }
     for (i, cause) in causes.iter().enumerate() {
-        let number = if causes.len() > 1 { format!("{i}: ") } else { String::new() };
+        let number = if causes.len() > 1 {
+            format!("{i}: ")
+        } else {
+            String::new()
+        };
         out.push_str(&format!("\n    {number}{}", cause.replace('\n', "\n    ")));
     }
     out
@@ -74,33 +82,54 @@ pub(crate) fn report(report: &Report, output: &Output) -> String {
         counts(&mut out, "trampolines", &report.trampolines);
         let code = &report.code_bytes;
         let (reused, total) = (bytes(code.reused), bytes(code.total));
-        line(&mut out, format_args!("  code         {reused} of {total} reused"));
+        line(
+            &mut out,
+            format_args!("  code         {reused} of {total} reused"),
+        );
         let time = &report.time_ms;
-        line(&mut out, format_args!(
-            "  time         parse {:.1}, keys {:.1}, lookup {:.1}, compile {:.1}, apply {:.1}, link {:.1} ms; store {:.1} ms after it",
-            time.parse, time.keys, time.lookup, time.compile, time.apply, time.link, time.store,
-        ));
+        line(
+            &mut out,
+            format_args!(
+                "  time         parse {:.1}, keys {:.1}, lookup {:.1}, compile {:.1}, apply {:.1}, link {:.1} ms; store {:.1} ms after it",
+                time.parse, time.keys, time.lookup, time.compile, time.apply, time.link, time.store,
+            ),
+        );
     }
     if let Some(verified) = report.verified {
-        line(&mut out, format_args!("  verified     {} reused functions, all alike", number(verified)));
+        line(
+            &mut out,
+            format_args!(
+                "  verified     {} reused functions, all alike",
+                number(verified)
+            ),
+        );
     }
     let store = &report.store;
     if store.damaged > 0 {
-        line(&mut out, format_args!("  cache        {} damaged entries replaced", number(store.damaged)));
+        line(
+            &mut out,
+            format_args!(
+                "  cache        {} damaged entries replaced",
+                number(store.damaged)
+            ),
+        );
     }
     out
 }
 
 fn counts(out: &mut String, what: &str, counts: &Counts) {
-    line(out, format_args!(
-        "  {what:<12} {}: {} by exact body, {} by stencil, {} by CLIF, {} duplicates, {} compiled",
-        number(counts.total),
-        number(counts.exact_body),
-        number(counts.stencil),
-        number(counts.clif),
-        number(counts.duplicates),
-        number(counts.compiled),
-    ));
+    line(
+        out,
+        format_args!(
+            "  {what:<12} {}: {} by exact body, {} by stencil, {} by CLIF, {} duplicates, {} compiled",
+            number(counts.total),
+            number(counts.exact_body),
+            number(counts.stencil),
+            number(counts.clif),
+            number(counts.duplicates),
+            number(counts.compiled),
+        ),
+    );
 }
 
 fn line(out: &mut String, arguments: std::fmt::Arguments<'_>) {

@@ -17,8 +17,9 @@ impl Output {
     pub(crate) fn write(&self, artifact: &[u8]) -> Result<(), Failure> {
         match self {
             Output::Standard => write_standard(artifact),
-            Output::File(path) => write_file(path, artifact)
-                .map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", path.display()))),
+            Output::File(path) => write_file(path, artifact).map_err(|error| {
+                Failure::Input(format!("cannot write `{}`: {error}", path.display()))
+            }),
         }
     }
 }
@@ -43,7 +44,10 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // A link keeps pointing where it does.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     if std::fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
-        return std::fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes);
+        return std::fs::OpenOptions::new()
+            .write(true)
+            .open(&target)?
+            .write_all(bytes);
     }
     let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -19,7 +19,10 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Progress {
-        Progress { shown: Arc::default(), terminal: std::io::stderr().is_terminal() }
+        Progress {
+            shown: Arc::default(),
+            terminal: std::io::stderr().is_terminal(),
+        }
     }
 
     /// What the compiler is to call after every function.

@@ -12,7 +12,9 @@ struct Sandbox {
 
 impl Sandbox {
     fn new() -> Sandbox {
-        Sandbox { directory: tempfile::tempdir().unwrap() }
+        Sandbox {
+            directory: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -75,7 +77,9 @@ fn json(output: &Output) -> serde_json::Value {
 }
 
 fn plain(text: &str) -> Vec<u8> {
-    wasmtime::Engine::default().precompile_module(text.as_bytes()).unwrap()
+    wasmtime::Engine::default()
+        .precompile_module(text.as_bytes())
+        .unwrap()
 }
 
 #[test]
@@ -85,7 +89,10 @@ fn the_artifact_is_that_of_a_default_wasmtime() {
     let output = sandbox.ibid(&["compile", "in.wat"]);
     succeeds(&output);
     assert!(output.stdout.is_empty() && output.stderr.is_empty());
-    assert_eq!(std::fs::read(sandbox.path("in.cwasm")).unwrap(), plain(SIMPLE));
+    assert_eq!(
+        std::fs::read(sandbox.path("in.cwasm")).unwrap(),
+        plain(SIMPLE)
+    );
     assert_eq!(sandbox.files(), ["in.cwasm", "in.wat"]);
 }
 
@@ -93,7 +100,13 @@ fn the_artifact_is_that_of_a_default_wasmtime() {
 fn the_second_compile_reuses_the_first_and_the_third_knows_the_whole() {
     let sandbox = Sandbox::new();
     sandbox.write("in.wat", SIMPLE);
-    let run = || json(succeeds(&sandbox.ibid(&["compile", "in.wat", "--stats=json"])));
+    let run = || {
+        json(succeeds(&sandbox.ibid(&[
+            "compile",
+            "in.wat",
+            "--stats=json",
+        ])))
+    };
     let (first, second, third) = (run(), run(), run());
     assert_eq!(first["functions"]["compiled"], 1);
     assert_eq!(second["functions"]["compiled"], 0);
@@ -105,7 +118,10 @@ fn the_second_compile_reuses_the_first_and_the_third_knows_the_whole() {
         assert!(report["time_ms"]["total"].as_f64() > Some(0.0));
         assert_eq!(report["plain"], serde_json::Value::Null);
     }
-    assert_eq!(std::fs::read(sandbox.path("in.cwasm")).unwrap(), plain(SIMPLE));
+    assert_eq!(
+        std::fs::read(sandbox.path("in.cwasm")).unwrap(),
+        plain(SIMPLE)
+    );
 }
 
 #[test]
@@ -118,7 +134,12 @@ fn a_dash_is_standard_input_and_output() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(SIMPLE.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(SIMPLE.as_bytes())
+            .unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(succeeds(&output).stdout, plain(SIMPLE));
     }
@@ -129,13 +150,25 @@ fn a_dash_is_standard_input_and_output() {
 fn wasmtimes_own_options_apply() {
     let sandbox = Sandbox::new();
     sandbox.write("in.wat", SIMPLE);
-    succeeds(&sandbox.ibid(&["compile", "-O", "opt-level=0", "-W", "fuel=1", "-D", "address-map=n", "in.wat"]));
+    succeeds(&sandbox.ibid(&[
+        "compile",
+        "-O",
+        "opt-level=0",
+        "-W",
+        "fuel=1",
+        "-D",
+        "address-map=n",
+        "in.wat",
+    ]));
     let mut config = wasmtime::Config::new();
     config
         .cranelift_opt_level(wasmtime::OptLevel::None)
         .consume_fuel(true)
         .generate_address_map(false);
-    let plain = wasmtime::Engine::new(&config).unwrap().precompile_module(SIMPLE.as_bytes()).unwrap();
+    let plain = wasmtime::Engine::new(&config)
+        .unwrap()
+        .precompile_module(SIMPLE.as_bytes())
+        .unwrap();
     assert_eq!(std::fs::read(sandbox.path("in.cwasm")).unwrap(), plain);
 }
 
@@ -170,25 +203,38 @@ fn bad_input_is_exit_1_with_wasmtimes_message_and_no_output() {
     sandbox.write("component.wasm", wat::parse_str("(component)").unwrap());
     let before = sandbox.files();
     for (input, message) in [
-        ("type.wat", "type mismatch: expected i32 but nothing on stack"),
+        (
+            "type.wat",
+            "type mismatch: expected i32 but nothing on stack",
+        ),
         ("text.wat", "expected valid module field"),
         ("empty.wasm", "expected at least one module field"),
         ("cut.wasm", "unexpected end"),
-        ("component.wasm", "expected a WebAssembly module but was given a WebAssembly component"),
+        (
+            "component.wasm",
+            "expected a WebAssembly module but was given a WebAssembly component",
+        ),
         ("missing.wasm", "cannot read `missing.wasm`"),
     ] {
         fails(&sandbox.ibid(&["compile", input]), 1, message);
     }
     assert_eq!(sandbox.files(), before);
     let entries = json(&sandbox.ibid(&["cache", "stats", "--json"]))["entries"].clone();
-    assert!(entries.as_u64() <= Some(1), "only the self-check's answer is stored: {entries}");
+    assert!(
+        entries.as_u64() <= Some(1),
+        "only the self-check's answer is stored: {entries}"
+    );
 }
 
 #[test]
 fn an_output_that_cannot_be_written_is_exit_1() {
     let sandbox = Sandbox::new();
     sandbox.write("in.wat", SIMPLE);
-    fails(&sandbox.ibid(&["compile", "in.wat", "-o", "no/such/out.cwasm"]), 1, "cannot write `no/such/out.cwasm`");
+    fails(
+        &sandbox.ibid(&["compile", "in.wat", "-o", "no/such/out.cwasm"]),
+        1,
+        "cannot write `no/such/out.cwasm`",
+    );
 }
 
 #[test]
@@ -197,11 +243,26 @@ fn bad_usage_is_exit_2_and_says_what_would_be_right() {
     sandbox.write("in.wat", SIMPLE);
     for (arguments, message) in [
         (&["compile"][..], "IN.wasm"),
-        (&["compile", "in.wat", "--stats=yes"], "possible values: human, json"),
-        (&["compile", "in.wat", "--no-cache", "--cache", "x"], "cannot be used with"),
-        (&["compile", "in.wat", "-O", "speed=9"], "unknown -O / --optimize option"),
-        (&["compile", "in.wat", "-o", "-", "--stats=json"], "cannot both go to standard output"),
-        (&["compile", "in.wat", "--target", "no-such-target"], "Unrecognized architecture: no"),
+        (
+            &["compile", "in.wat", "--stats=yes"],
+            "possible values: human, json",
+        ),
+        (
+            &["compile", "in.wat", "--no-cache", "--cache", "x"],
+            "cannot be used with",
+        ),
+        (
+            &["compile", "in.wat", "-O", "speed=9"],
+            "unknown -O / --optimize option",
+        ),
+        (
+            &["compile", "in.wat", "-o", "-", "--stats=json"],
+            "cannot both go to standard output",
+        ),
+        (
+            &["compile", "in.wat", "--target", "no-such-target"],
+            "Unrecognized architecture: no",
+        ),
         (&["compose"], "unrecognized subcommand"),
     ] {
         fails(&sandbox.ibid(arguments), 2, message);
@@ -217,12 +278,21 @@ fn a_cache_that_cannot_be_used_is_a_warning() {
     let unusable = [
         sandbox.path("file").join("below"),
         damaged(&sandbox, "truncated", |file| file.set_len(5000).unwrap()),
-        damaged(&sandbox, "foreign", |mut file| file.write_all(&[7; 64]).unwrap()),
+        damaged(&sandbox, "foreign", |mut file| {
+            file.write_all(&[7; 64]).unwrap()
+        }),
     ];
     for cache in unusable {
         let output = sandbox.ibid(&["compile", "in.wat", "--cache", cache.to_str().unwrap()]);
-        assert!(stderr(succeeds(&output)).starts_with("warning: "), "{}", stderr(&output));
-        assert_eq!(std::fs::read(sandbox.path("in.cwasm")).unwrap(), plain(SIMPLE));
+        assert!(
+            stderr(succeeds(&output)).starts_with("warning: "),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(
+            std::fs::read(sandbox.path("in.cwasm")).unwrap(),
+            plain(SIMPLE)
+        );
     }
 }
 
@@ -241,7 +311,9 @@ fn find(directory: &Path, name: &str) -> Option<PathBuf> {
         if path.is_dir() {
             find(&path, name)
         } else {
-            path.file_name().is_some_and(|file| file == name).then_some(path)
+            path.file_name()
+                .is_some_and(|file| file == name)
+                .then_some(path)
         }
     })
 }
@@ -251,9 +323,16 @@ fn the_cache_is_found_measured_and_cleared() {
     let sandbox = Sandbox::new();
     sandbox.write("in.wat", SIMPLE);
     let path = String::from_utf8(sandbox.ibid(&["cache", "path"]).stdout).unwrap();
-    assert_eq!(Path::new(path.trim_end()), sandbox.path("cache").join("ibid"));
+    assert_eq!(
+        Path::new(path.trim_end()),
+        sandbox.path("cache").join("ibid")
+    );
     succeeds(&sandbox.ibid(&["compile", "in.wat"]));
-    let entries = || json(&sandbox.ibid(&["cache", "stats", "--json"]))["entries"].as_u64().unwrap();
+    let entries = || {
+        json(&sandbox.ibid(&["cache", "stats", "--json"]))["entries"]
+            .as_u64()
+            .unwrap()
+    };
     assert!(entries() > 1);
     let human = sandbox.ibid(&["cache", "stats"]);
     assert!(String::from_utf8_lossy(&human.stdout).contains("on disk"));
@@ -276,14 +355,20 @@ fn several_processes_share_a_cache() {
         .enumerate()
         .map(|(i, text)| {
             sandbox.write(&format!("{i}.wat"), text);
-            sandbox.command(&["compile", &format!("{i}.wat")]).spawn().unwrap()
+            sandbox
+                .command(&["compile", &format!("{i}.wat")])
+                .spawn()
+                .unwrap()
         })
         .collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
     for (i, text) in texts.iter().enumerate() {
-        assert_eq!(std::fs::read(sandbox.path(&format!("{i}.cwasm"))).unwrap(), plain(text));
+        assert_eq!(
+            std::fs::read(sandbox.path(&format!("{i}.cwasm"))).unwrap(),
+            plain(text)
+        );
         let report = json(&sandbox.ibid(&["compile", &format!("{i}.wat"), "--stats=json"]));
         assert_eq!(report["functions"]["compiled"], 0);
     }

@@ -110,7 +110,10 @@ impl<'a> IntoIterator for Words<'a> {
     type IntoIter = WordsIter<'a>;
 
     fn into_iter(self) -> WordsIter<'a> {
-        WordsIter { words: self, next: 0 }
+        WordsIter {
+            words: self,
+            next: 0,
+        }
     }
 }
 

@@ -69,7 +69,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { whole_artifacts: true, verify: false, progress: None }
+        Options {
+            whole_artifacts: true,
+            verify: false,
+            progress: None,
+        }
     }
 }
 
@@ -110,7 +114,13 @@ impl Compiler {
         if let Mode::Plain(reason) = &mode {
             tracing::info!(reason, "compiling plainly");
         }
-        Compiler { engine: engine.clone(), writer: Writer::new(store.clone()), store, options, mode }
+        Compiler {
+            engine: engine.clone(),
+            writer: Writer::new(store.clone()),
+            store,
+            options,
+            mode,
+        }
     }
 
     /// The engine that this compiler compiles for.
@@ -168,7 +178,12 @@ impl Compiler {
             Mode::Incremental(incremental) => self.incrementally(incremental, &wasm)?,
         };
         count_store(&mut report, &before, &self.store.counters());
-        Ok(Compilation { compiler: self, artifact, writes, report })
+        Ok(Compilation {
+            compiler: self,
+            artifact,
+            writes,
+            report,
+        })
     }
 
     /// Waits until all that earlier compiles found out is in the store.
@@ -185,25 +200,33 @@ impl Compiler {
 
     fn incrementally(&self, incremental: &Incremental, wasm: &[u8]) -> Result<Parts> {
         let mut watch = Stopwatch::start();
-        let keys = self.whole_artifacts().then(|| incremental.entries().artifact(wasm));
+        let keys = self
+            .whole_artifacts()
+            .then(|| incremental.entries().artifact(wasm));
         let mut seen = false;
         if let Some((artifact, note)) = &keys {
             if let Some((artifact, report)) = self.known_artifact(artifact, &mut watch) {
                 return Ok((artifact, Vec::new(), report));
             }
-            seen = self.store.get(note).is_some_and(|value| open(note, value).is_some());
+            seen = self
+                .store
+                .get(note)
+                .is_some_and(|value| open(note, value).is_some());
         }
         let mut whole = 0.0;
         watch.lap(&mut whole);
-        let Output { artifact, mut writes, mut report } =
-            match incremental.run(&*self.store, wasm, &self.options) {
-                Ok(output) => output,
-                Err(Refused::Wasmtime(error)) => return Err(error),
-                Err(Refused::Mismatch(mismatch)) if self.options.verify => {
-                    return Err(wasmtime::Error::msg(mismatch));
-                }
-                Err(refused) => return self.plainly(wasm, refused.to_string()),
-            };
+        let Output {
+            artifact,
+            mut writes,
+            mut report,
+        } = match incremental.run(&*self.store, wasm, &self.options) {
+            Ok(output) => output,
+            Err(Refused::Wasmtime(error)) => return Err(error),
+            Err(Refused::Mismatch(mismatch)) if self.options.verify => {
+                return Err(wasmtime::Error::msg(mismatch));
+            }
+            Err(refused) => return self.plainly(wasm, refused.to_string()),
+        };
         report.time_ms.lookup += whole;
         report.time_ms.total += whole;
         if let Some((key, note)) = keys {
@@ -225,7 +248,10 @@ impl Compiler {
         let snapshot = self.store.snapshot();
         let value = open(key, snapshot.get(key)?)?;
         let whole = WholeArtifact::read(&value).ok()?;
-        let mut report = Report { whole_artifact: true, ..Report::default() };
+        let mut report = Report {
+            whole_artifact: true,
+            ..Report::default()
+        };
         report.functions.total = whole.functions.into();
         report.functions.exact_body = whole.functions.into();
         report.trampolines.total = whole.trampolines.into();
@@ -241,7 +267,10 @@ impl Compiler {
     fn plainly(&self, wasm: &[u8], reason: String) -> Result<Parts> {
         let mut watch = Stopwatch::start();
         let artifact = self.engine.precompile_module(wasm)?;
-        let mut report = Report { plain: Some(reason), ..Report::default() };
+        let mut report = Report {
+            plain: Some(reason),
+            ..Report::default()
+        };
         watch.lap(&mut report.time_ms.compile);
         report.time_ms.total = watch.total();
         Ok((artifact, Vec::new(), report))
@@ -282,7 +311,12 @@ impl Compilation<'_> {
 
     /// Writes the store now, in one transaction, and gives the complete report.
     pub fn store(self) -> Report {
-        let Compilation { compiler, writes, mut report, .. } = self;
+        let Compilation {
+            compiler,
+            writes,
+            mut report,
+            ..
+        } = self;
         let before = compiler.store.counters();
         let mut watch = Stopwatch::start();
         report.store.written = compiler.writer.write(writes) as u64;
@@ -333,10 +367,19 @@ pub(crate) struct Incremental {
 impl Incremental {
     fn new(engine: &Engine, store: &Arc<dyn CacheStore>) -> Result<Incremental, Uncovered> {
         let engine = EngineCompiler::of(engine)?;
-        let entries = Entries { fingerprint: engine.fingerprint };
-        let clif = ClifCache { store: store.clone(), entries };
+        let entries = Entries {
+            fingerprint: engine.fingerprint,
+        };
+        let clif = ClifCache {
+            store: store.clone(),
+            entries,
+        };
         let cached = engine.with_incremental_cache(Arc::new(clif))?;
-        Ok(Incremental { engine, cached, entries })
+        Ok(Incremental {
+            engine,
+            cached,
+            entries,
+        })
     }
 
     pub(crate) fn entries(&self) -> Entries {
@@ -352,7 +395,12 @@ impl Incremental {
     }
 
     /// One compile of `wasm` over `store`.
-    pub(crate) fn run(&self, store: &dyn CacheStore, wasm: &[u8], options: &Options) -> Result<Output, Refused> {
+    pub(crate) fn run(
+        &self,
+        store: &dyn CacheStore,
+        wasm: &[u8],
+        options: &Options,
+    ) -> Result<Output, Refused> {
         let snapshot = store.snapshot();
         let context = pipeline::Context {
             engine: &self.engine,

@@ -79,7 +79,10 @@ const CHECKSUM: usize = 16;
 pub(crate) fn seal(key: EntryKey, mut value: Vec<u8>) -> Entry {
     let checksum = checksum(&key, &value);
     value.extend_from_slice(&checksum);
-    Entry { key: key.to_vec(), value }
+    Entry {
+        key: key.to_vec(),
+        value,
+    }
 }
 
 /// What was sealed under `key`; `None` if it is not that any more.
@@ -113,11 +116,18 @@ pub(crate) fn write_exact(stencil: &StencilKey, parameters: &FunctionParameters)
 }
 
 /// Reads the value of an exact body's entry, for a body at `base` in the input.
-pub(crate) fn read_exact(bytes: &[u8], base: u32) -> Result<(StencilKey, FunctionParameters), Malformed> {
+pub(crate) fn read_exact(
+    bytes: &[u8],
+    base: u32,
+) -> Result<(StencilKey, FunctionParameters), Malformed> {
     let mut input = Reader::new(bytes);
     let stencil = StencilKey(input.array()?);
     let parameters = FunctionParameters::read(&mut input, base)?;
-    if input.is_empty() { Ok((stencil, parameters)) } else { Err(Malformed) }
+    if input.is_empty() {
+        Ok((stencil, parameters))
+    } else {
+        Err(Malformed)
+    }
 }
 
 /// A whole artifact as it is stored.
@@ -144,7 +154,10 @@ impl<'a> WholeArtifact<'a> {
             functions: input.word()?,
             trampolines: input.word()?,
             code_bytes: u64::from_le_bytes(input.array()?),
-            artifact: bytes.get(16..).filter(|rest| !rest.is_empty()).ok_or(Malformed)?,
+            artifact: bytes
+                .get(16..)
+                .filter(|rest| !rest.is_empty())
+                .ok_or(Malformed)?,
         })
     }
 }
@@ -157,8 +170,14 @@ mod tests {
     fn what_was_sealed_is_opened_and_nothing_else_is() {
         let key = entry(b's', &[3; 32]);
         let sealed = seal(key, b"value".to_vec());
-        assert_eq!(open(&key, Cow::Borrowed(&sealed.value)).as_deref(), Some(&b"value"[..]));
-        assert_eq!(open(&entry(b'e', &[3; 32]), Cow::Borrowed(&sealed.value)), None);
+        assert_eq!(
+            open(&key, Cow::Borrowed(&sealed.value)).as_deref(),
+            Some(&b"value"[..])
+        );
+        assert_eq!(
+            open(&entry(b'e', &[3; 32]), Cow::Borrowed(&sealed.value)),
+            None
+        );
         for at in 0..sealed.value.len() {
             let mut changed = sealed.value.clone();
             changed[at] ^= 1;

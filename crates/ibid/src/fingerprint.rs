@@ -176,13 +176,18 @@ impl<'a> Metadata<'a> {
         }
         for name in engine.get_cranelift_flags_enabled() {
             if name.starts_with("wasmtime_") {
-                return Err(Uncovered(format!("the compiler setting `{name}` is enabled")));
+                return Err(Uncovered(format!(
+                    "the compiler setting `{name}` is enabled"
+                )));
             }
         }
         let config = format!("{:?}", engine.config());
         for (shown, reason) in [
             ("wmemcheck: true", "the heap checker is on"),
-            ("clif_dir: Some", "the compiler writes its intermediate code to files"),
+            (
+                "clif_dir: Some",
+                "the compiler writes its intermediate code to files",
+            ),
         ] {
             if config.contains(shown) {
                 return uncovered(reason);
@@ -212,13 +217,16 @@ impl Settings {
         tunables: &Tunables,
         store: Option<Arc<dyn CacheStore>>,
     ) -> Result<Box<dyn Compiler>, Uncovered> {
-        let mut builder = wasmtime_internal_cranelift::builder(Some(self.target.clone())).map_err(uncovered)?;
+        let mut builder =
+            wasmtime_internal_cranelift::builder(Some(self.target.clone())).map_err(uncovered)?;
         builder.set_tunables(tunables.clone()).map_err(uncovered)?;
         for (name, value) in &self.values {
             builder.set(name, value).map_err(uncovered)?;
         }
         if let Some(store) = store {
-            builder.enable_incremental_compilation(store).map_err(uncovered)?;
+            builder
+                .enable_incremental_compilation(store)
+                .map_err(uncovered)?;
         }
         builder.build().map_err(uncovered)
     }
@@ -272,7 +280,11 @@ fn fingerprint(engine: &Engine, empty: &[u8]) -> Fingerprint {
     part(env!("CARGO_PKG_VERSION").as_bytes());
     part(&[u8::from(cfg!(gc_zeal)), u8::from(cfg!(miri))]);
     part(empty);
-    part(&engine.get_memory_guaranteed_dense_image_size().to_le_bytes());
+    part(
+        &engine
+            .get_memory_guaranteed_dense_image_size()
+            .to_le_bytes(),
+    );
     let mut set: Vec<String> = engine
         .get_cranelift_flags_set()
         .map(|(name, value)| format!("{name}={value}"))

@@ -69,7 +69,13 @@ impl Job {
             Job::Function(function) => {
                 let index = module.function_index(function);
                 let mut symbol = format!("wasm[0]::function[{}]", index.as_u32());
-                if let Some(name) = module.translation.debuginfo.name_section.func_names.get(&index) {
+                if let Some(name) = module
+                    .translation
+                    .debuginfo
+                    .name_section
+                    .func_names
+                    .get(&index)
+                {
                     let name = clean(name);
                     write!(symbol, "::{name}").expect("writing into a string cannot fail");
                 }
@@ -79,7 +85,9 @@ impl Job {
                 let index = module.function_index(function).as_u32();
                 format!("wasm[0]::array_to_wasm_trampoline[{index}]")
             }
-            Job::WasmToArray(ty) => format!("signatures[{}]::wasm_to_array_trampoline", ty.as_u32()),
+            Job::WasmToArray(ty) => {
+                format!("signatures[{}]::wasm_to_array_trampoline", ty.as_u32())
+            }
             Job::Builtin(builtin) => format!("wasmtime_builtin_{}", builtin.name()),
             Job::Startup(abi) => format!("module_start[0]::{abi:?}"),
         }
@@ -113,7 +121,10 @@ impl Job {
             // A thin shim around the other.
             Job::Startup(Abi::Array) => {
                 facts.raw(&module.facts.interned(startup_type(module)?).0);
-                (StencilKind::StartupArrayCall, vec![FunctionParameters::STARTUP])
+                (
+                    StencilKind::StartupArrayCall,
+                    vec![FunctionParameters::STARTUP],
+                )
             }
             Job::Startup(_) => {
                 startup_facts(&mut facts, module)?;

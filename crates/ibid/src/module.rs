@@ -38,12 +38,25 @@ impl<'w> ParsedModule<'w> {
         .translate(parser, wasm)
         .context("failed to parse WebAssembly module")?;
         let align = engine.compiler().page_size_align();
-        translation.finalize_memory_init(&engine.tunables, align, engine.dense_image_size, &mut types);
+        translation.finalize_memory_init(
+            &engine.tunables,
+            align,
+            engine.dense_image_size,
+            &mut types,
+        );
         translation.finalize_table_init(&engine.tunables, &mut types);
         let bodies = std::mem::take(&mut translation.function_body_inputs);
-        let resources = bodies.values().next().map(|body| body.validator.resources.clone());
+        let resources = bodies
+            .values()
+            .next()
+            .map(|body| body.validator.resources.clone());
         let facts = ModuleFacts::new(&translation, &types, resources, engine.isa.pointer_bytes());
-        Ok(ParsedModule { translation, types, facts, bodies })
+        Ok(ParsedModule {
+            translation,
+            types,
+            facts,
+            bodies,
+        })
     }
 
     /// The function index (imports included) of a defined function.
@@ -75,6 +88,9 @@ impl<'w> ParsedModule<'w> {
             ty: validator.ty,
             features: validator.features,
         };
-        FunctionBodyData { body: body.clone(), validator }
+        FunctionBodyData {
+            body: body.clone(),
+            validator,
+        }
     }
 }

@@ -2,8 +2,8 @@
 //! and keys, lookup, compile, apply, link.
 
 use crate::codegen::{self, CodegenError, Compiled};
-use crate::compiler::Options;
 use crate::compiled::{self, Layout, RelocationTarget, Target, Unstorable};
+use crate::compiler::Options;
 use crate::entries::{Entries, EntryKey, open, read_exact, seal, write_exact};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
@@ -67,18 +67,31 @@ pub(crate) fn run(context: &Context<'_>, wasm: &[u8]) -> Result<Output, Refused>
     }
     compile.count(&mut report);
 
-    let Compile { mut units, codes, writes, .. } = compile;
+    let Compile {
+        mut units,
+        codes,
+        writes,
+        ..
+    } = compile;
     units.sort_by_key(|unit| unit.job.key());
     let functions = linkable(context.engine, &module, &units, &codes);
     watch.lap(&mut report.time_ms.apply);
 
-    let ParsedModule { mut translation, types, .. } = module;
+    let ParsedModule {
+        mut translation,
+        types,
+        ..
+    } = module;
     translation.module.needs_gc_heap |= functions.iter().any(|f| f.code.needs_gc_heap);
     let artifact =
         link::link(context.engine, translation, types, &functions).map_err(Refused::Wasmtime)?;
     watch.lap(&mut report.time_ms.link);
     report.time_ms.total = watch.total();
-    Ok(Output { artifact, writes, report })
+    Ok(Output {
+        artifact,
+        writes,
+        report,
+    })
 }
 
 /// One function of the artifact on its way.
@@ -167,17 +180,22 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     /// The key of each function's exact body; `None` for trampolines.
     fn exact_keys(&self, jobs: &[Job]) -> Vec<Option<Digest>> {
         let (fingerprint, module) = (&self.context.entries.fingerprint, self.module);
-        parallel::map(self.context.engine.parallel, jobs.to_vec(), || (), |(), job| match job {
-            Job::Function(function) => stencil::exact_key(
-                fingerprint,
-                &module.facts,
-                module.function_index(function).as_u32(),
-                module.body(function),
-                module.branch_hints(function),
-            )
-            .ok(),
-            _ => None,
-        })
+        parallel::map(
+            self.context.engine.parallel,
+            jobs.to_vec(),
+            || (),
+            |(), job| match job {
+                Job::Function(function) => stencil::exact_key(
+                    fingerprint,
+                    &module.facts,
+                    module.function_index(function).as_u32(),
+                    module.body(function),
+                    module.branch_hints(function),
+                )
+                .ok(),
+                _ => None,
+            },
+        )
     }
 
     /// What the store knows of exact bodies: the stencil's key and the parameters.
@@ -188,9 +206,15 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     ) -> Vec<Option<(StencilKey, FunctionParameters)>> {
         let mut known: Vec<Option<_>> = jobs.iter().map(|_| None).collect();
         let asked: Vec<usize> = (0..jobs.len()).filter(|i| exact[*i].is_some()).collect();
-        let keys: Vec<_> = asked.iter().flat_map(|i| &exact[*i]).map(Entries::exact).collect();
+        let keys: Vec<_> = asked
+            .iter()
+            .flat_map(|i| &exact[*i])
+            .map(Entries::exact)
+            .collect();
         for (i, value) in asked.into_iter().zip(self.look_up(&keys)) {
-            let (Some(value), Job::Function(function)) = (value, jobs[i]) else { continue };
+            let (Some(value), Job::Function(function)) = (value, jobs[i]) else {
+                continue;
+            };
             let base = self.module.body(function).range().start as u32;
             match read_exact(&value, base) {
                 Ok(entry) => known[i] = Some(entry),
@@ -224,17 +248,28 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         let items: Vec<_> = jobs.into_iter().zip(exact).zip(known).collect();
         let (parallel, module) = (self.context.engine.parallel, self.module);
         let fingerprint = &self.context.entries.fingerprint;
-        parallel::map(parallel, items, Scratch::default, |scratch, ((job, exact), known)| {
-            let by_exact_body = known.is_some();
-            let (stencil, parameters) = match known {
-                Some((stencil, parameters)) => (Some(stencil), parameters),
-                None => match split(module, job, scratch) {
-                    Some((stencil, parameters)) => (Some(stencil.key(fingerprint)), parameters),
-                    None => (None, unsplit(module, job)),
-                },
-            };
-            Wanted { job, parameters, stencil, exact, by_exact_body }
-        })
+        parallel::map(
+            parallel,
+            items,
+            Scratch::default,
+            |scratch, ((job, exact), known)| {
+                let by_exact_body = known.is_some();
+                let (stencil, parameters) = match known {
+                    Some((stencil, parameters)) => (Some(stencil), parameters),
+                    None => match split(module, job, scratch) {
+                        Some((stencil, parameters)) => (Some(stencil.key(fingerprint)), parameters),
+                        None => (None, unsplit(module, job)),
+                    },
+                };
+                Wanted {
+                    job,
+                    parameters,
+                    stencil,
+                    exact,
+                    by_exact_body,
+                }
+            },
+        )
     }
 
     /// Takes the code of every wanted key that the store has.
@@ -269,15 +304,27 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
                 None => true,
             })
             .collect();
-        let Context { engine, compiler, options, .. } = *self.context;
+        let Context {
+            engine,
+            compiler,
+            options,
+            ..
+        } = *self.context;
         let module = self.module;
         let progress = Counter::new(options.progress.as_ref(), missing.len());
-        let results = parallel::map(engine.parallel, missing, || (), |(), i| {
-            let Wanted { job, parameters, .. } = &wanted[i];
-            let result = codegen::compile(engine, compiler, module, *job, parameters);
-            progress.step();
-            (i, result)
-        });
+        let results = parallel::map(
+            engine.parallel,
+            missing,
+            || (),
+            |(), i| {
+                let Wanted {
+                    job, parameters, ..
+                } = &wanted[i];
+                let result = codegen::compile(engine, compiler, module, *job, parameters);
+                progress.step();
+                (i, result)
+            },
+        );
         // All first, then the first error in their order, so that it is the same one
         // every time.
         results
@@ -299,19 +346,40 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         compiled: Vec<(usize, Compiled)>,
     ) -> Result<(), Refused> {
         let mut fresh: FxHashMap<usize, (usize, Found)> = FxHashMap::default();
-        for (i, Compiled { stencil, from_clif, clif_entry }) in compiled {
+        for (
+            i,
+            Compiled {
+                stencil,
+                from_clif,
+                clif_entry,
+            },
+        ) in compiled
+        {
             let code = self.codes.len();
-            let found = if from_clif { Found::Clif } else { Found::Compiled };
+            let found = if from_clif {
+                Found::Clif
+            } else {
+                Found::Compiled
+            };
             fresh.insert(i, (code, found));
             if let Some(key) = wanted[i].stencil {
                 self.by_key.insert(key, (code, Origin::Compiler));
-                self.writes.push(seal(Entries::stencil(&key), stencil.clone()));
+                self.writes
+                    .push(seal(Entries::stencil(&key), stencil.clone()));
                 self.writes.extend(clif_entry);
             }
-            self.codes.push(Code { bytes: Cow::Owned(stencil) });
+            self.codes.push(Code {
+                bytes: Cow::Owned(stencil),
+            });
         }
         for (i, wanted) in wanted.into_iter().enumerate() {
-            let Wanted { job, parameters, stencil, exact, by_exact_body } = wanted;
+            let Wanted {
+                job,
+                parameters,
+                stencil,
+                exact,
+                by_exact_body,
+            } = wanted;
             let (code, found) = match (fresh.get(&i), stencil) {
                 (Some(fresh), _) => *fresh,
                 (None, Some(key)) => match self.by_key[&key] {
@@ -322,7 +390,8 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
                 (None, None) => unreachable!("a function without a stencil is compiled"),
             };
             if let (Some(exact), Some(key), false) = (&exact, &stencil, by_exact_body) {
-                self.writes.push(seal(Entries::exact(exact), write_exact(key, &parameters)));
+                self.writes
+                    .push(seal(Entries::exact(exact), write_exact(key, &parameters)));
             }
             if !self.fits(self.codes[code].layout(), &parameters) {
                 let symbol = job.symbol(self.module);
@@ -330,7 +399,13 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
                     "what the store has for `{symbol}` does not fit together"
                 )));
             }
-            self.units.push(Unit { job, parameters, stencil, found, code });
+            self.units.push(Unit {
+                job,
+                parameters,
+                stencil,
+                found,
+                code,
+            });
         }
         Ok(())
     }
@@ -339,14 +414,15 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     fn fits(&self, code: Layout<'_>, parameters: &FunctionParameters) -> bool {
         let module = &self.module.translation.module;
         let defined = module.num_imported_funcs..module.functions.len();
-        code.relocations().all(|record| match compiled::relocation(record, parameters) {
-            Ok(relocation) => match relocation.target {
-                RelocationTarget::Function(index) => defined.contains(&(index as usize)),
-                RelocationTarget::Startup => !module.startup.is_none(),
-                RelocationTarget::Builtin(_) => true,
-            },
-            Err(_) => false,
-        })
+        code.relocations()
+            .all(|record| match compiled::relocation(record, parameters) {
+                Ok(relocation) => match relocation.target {
+                    RelocationTarget::Function(index) => defined.contains(&(index as usize)),
+                    RelocationTarget::Startup => !module.startup.is_none(),
+                    RelocationTarget::Builtin(_) => true,
+                },
+                Err(_) => false,
+            })
     }
 
     /// The builtins whose trampolines the code calls (`compile_required_builtins` in
@@ -361,21 +437,32 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
                 Target::Slot(_) => None,
             })
             .collect();
-        builtins.into_iter().map(|b| Job::Builtin(BuiltinFunctionIndex::from_u32(b))).collect()
+        builtins
+            .into_iter()
+            .map(|b| Job::Builtin(BuiltinFunctionIndex::from_u32(b)))
+            .collect()
     }
 
     /// Compiles every function that was not compiled just now, with no cache at all,
     /// and compares all its bytes. Says how many.
     fn verify(&self) -> Result<u64, Refused> {
         let (engine, module) = (self.context.engine, self.module);
-        let reused: Vec<&Unit> =
-            self.units.iter().filter(|unit| unit.found != Found::Compiled).collect();
+        let reused: Vec<&Unit> = self
+            .units
+            .iter()
+            .filter(|unit| unit.found != Found::Compiled)
+            .collect();
         let count = reused.len() as u64;
-        let results = parallel::map(engine.parallel, reused, || (), |(), unit| {
-            let compiler = engine.compiler();
-            let fresh = codegen::compile(engine, compiler, module, unit.job, &unit.parameters);
-            (unit, fresh)
-        });
+        let results = parallel::map(
+            engine.parallel,
+            reused,
+            || (),
+            |(), unit| {
+                let compiler = engine.compiler();
+                let fresh = codegen::compile(engine, compiler, module, unit.job, &unit.parameters);
+                (unit, fresh)
+            },
+        );
         for (unit, fresh) in results {
             let same = match fresh {
                 Ok(fresh) => fresh.stencil == *self.codes[unit.code].bytes,
@@ -383,7 +470,9 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             };
             if !same {
                 let symbol = unit.job.symbol(self.module);
-                let key = unit.stencil.map_or_else(|| "none".to_string(), |key| key.to_string());
+                let key = unit
+                    .stencil
+                    .map_or_else(|| "none".to_string(), |key| key.to_string());
                 return Err(Refused::Mismatch(format!(
                     "the code reused for `{symbol}` is not what compiling it gives (stencil key {key})"
                 )));

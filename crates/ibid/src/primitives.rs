@@ -73,16 +73,23 @@ impl Compiler {
     /// plainly, see [`plain_reason`](Self::plain_reason).
     pub fn functions<'c, 'w>(&'c self, wasm: &'w [u8]) -> Result<Functions<'c, 'w>> {
         let incremental = self.incremental().map_err(|reason| {
-            wasmtime::Error::msg(format!("the functions of this engine cannot be split: {reason}"))
+            wasmtime::Error::msg(format!(
+                "the functions of this engine cannot be split: {reason}"
+            ))
         })?;
-        Ok(Functions { incremental, module: incremental.parse(wasm)? })
+        Ok(Functions {
+            incremental,
+            module: incremental.parse(wasm)?,
+        })
     }
 }
 
 impl Functions<'_, '_> {
     /// The indices of the functions that the module defines; imports come before them.
     pub fn indices(&self) -> impl ExactSizeIterator<Item = u32> {
-        self.module.defined_functions().map(|function| self.module.function_index(function).as_u32())
+        self.module
+            .defined_functions()
+            .map(|function| self.module.function_index(function).as_u32())
     }
 
     /// Splits the function `index` into its stencil and its parameters.
@@ -110,10 +117,16 @@ impl Functions<'_, '_> {
         index: u32,
         parameters: &FunctionParameters,
     ) -> Result<CompiledFunction<Stencil>> {
-        let job = self
-            .job(index)
-            .ok_or_else(|| wasmtime::Error::msg(format!("the module does not define function {index}")))?;
-        match codegen::compile(self.incremental.engine(), self.incremental.engine().compiler(), &self.module, job, parameters) {
+        let job = self.job(index).ok_or_else(|| {
+            wasmtime::Error::msg(format!("the module does not define function {index}"))
+        })?;
+        match codegen::compile(
+            self.incremental.engine(),
+            self.incremental.engine().compiler(),
+            &self.module,
+            job,
+            parameters,
+        ) {
             Ok(compiled) => Ok(CompiledFunction::from_bytes(compiled.stencil)?),
             Err(CodegenError::Compile(error)) => Err(error),
             Err(CodegenError::Unstorable(reason)) => Err(wasmtime::Error::msg(reason.to_string())),

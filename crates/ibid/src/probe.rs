@@ -22,7 +22,11 @@ const FAILED: u8 = 0;
 /// Whether ibid makes what `engine` makes; asks `store` before it finds out.
 pub(crate) fn passes(engine: &Engine, incremental: &Incremental, store: &dyn CacheStore) -> bool {
     let key = incremental.entries().probe();
-    match store.get(&key).and_then(|value| open(&key, value)).as_deref() {
+    match store
+        .get(&key)
+        .and_then(|value| open(&key, value))
+        .as_deref()
+    {
         Some([PASSED]) => return true,
         Some([FAILED]) => return false,
         _ => {}
@@ -38,7 +42,9 @@ fn check(engine: &Engine, incremental: &Incremental) -> bool {
     let Ok(expected) = engine.precompile_module(PROBE) else {
         // The engine refuses the probe, for example because it leaves out a proposal;
         // then there is nothing to compare, and every error is Wasmtime's.
-        return incremental.run(&MemoryStore::default(), PROBE, &options).is_err();
+        return incremental
+            .run(&MemoryStore::default(), PROBE, &options)
+            .is_err();
     };
     let store: Arc<dyn CacheStore> = Arc::new(MemoryStore::default());
     for _cold_then_warm in 0..2 {
@@ -50,4 +56,13 @@ fn check(engine: &Engine, incremental: &Incremental) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_probe_is_its_text() {
+        let text = include_str!("probe.wat");
+        assert_eq!(wat::parse_str(text).unwrap(), super::PROBE);
+    }
 }

@@ -40,14 +40,21 @@ pub(crate) struct Counter<'c> {
 
 impl<'c> Counter<'c> {
     pub(crate) fn new(callback: Option<&'c ProgressCallback>, total: usize) -> Counter<'c> {
-        Counter { callback, compiled: AtomicU64::new(0), total: total as u64 }
+        Counter {
+            callback,
+            compiled: AtomicU64::new(0),
+            total: total as u64,
+        }
     }
 
     /// One more function was compiled.
     pub(crate) fn step(&self) {
         let compiled = self.compiled.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(ProgressCallback(callback)) = self.callback {
-            callback(Progress { compiled, total: self.total });
+            callback(Progress {
+                compiled,
+                total: self.total,
+            });
         }
     }
 }

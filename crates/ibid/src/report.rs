@@ -124,7 +124,10 @@ pub(crate) struct Stopwatch {
 impl Stopwatch {
     pub(crate) fn start() -> Stopwatch {
         let now = std::time::Instant::now();
-        Stopwatch { start: now, lap: now }
+        Stopwatch {
+            start: now,
+            lap: now,
+        }
     }
 
     /// Adds the milliseconds since the last lap to `stage`.

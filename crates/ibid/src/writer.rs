@@ -11,8 +11,11 @@ use std::thread::JoinHandle;
 pub(crate) struct Writer {
     store: Arc<dyn CacheStore>,
     pending: Arc<Pending>,
-    thread: Mutex<Option<(Sender<Vec<Entry>>, JoinHandle<()>)>>,
+    thread: Mutex<Option<Background>>,
 }
+
+/// The thread that writes, and the way to it.
+type Background = (Sender<Vec<Entry>>, JoinHandle<()>);
 
 /// How many batches are not written yet.
 #[derive(Debug, Default)]
@@ -23,12 +26,20 @@ struct Pending {
 
 impl Writer {
     pub(crate) fn new(store: Arc<dyn CacheStore>) -> Writer {
-        Writer { store, pending: Arc::default(), thread: Mutex::default() }
+        Writer {
+            store,
+            pending: Arc::default(),
+            thread: Mutex::default(),
+        }
     }
 
     /// Writes `batch` now. Says how many entries the store took.
     pub(crate) fn write(&self, batch: Vec<Entry>) -> usize {
-        if batch.is_empty() { 0 } else { self.store.insert_many(batch) }
+        if batch.is_empty() {
+            0
+        } else {
+            self.store.insert_many(batch)
+        }
     }
 
     /// Writes `batch` soon. When no thread can be had, it is written now.
@@ -52,15 +63,17 @@ impl Writer {
         }
     }
 
-    fn spawn(&self) -> Option<(Sender<Vec<Entry>>, JoinHandle<()>)> {
+    fn spawn(&self) -> Option<Background> {
         let (sender, receiver) = mpsc::channel::<Vec<Entry>>();
         let (store, pending) = (self.store.clone(), self.pending.clone());
-        let thread = std::thread::Builder::new().name("ibid-writer".into()).spawn(move || {
-            for batch in receiver {
-                let _finish = Finish(&pending);
-                store.insert_many(batch);
-            }
-        });
+        let thread = std::thread::Builder::new()
+            .name("ibid-writer".into())
+            .spawn(move || {
+                for batch in receiver {
+                    let _finish = Finish(&pending);
+                    store.insert_many(batch);
+                }
+            });
         Some((sender, thread.ok()?))
     }
 
@@ -68,14 +81,22 @@ impl Writer {
     pub(crate) fn flush(&self) {
         let mut batches = self.pending.lock();
         while *batches > 0 {
-            batches = self.pending.done.wait(batches).unwrap_or_else(PoisonError::into_inner);
+            batches = self
+                .pending
+                .done
+                .wait(batches)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some((sender, thread)) = thread {
             drop(sender);
             // A store that panicked has been reported by the panic; there is nobody
@@ -119,7 +140,10 @@ mod tests {
         let store = Arc::new(MemoryStore::default());
         let writer = Writer::new(store.clone());
         for i in 0..100u8 {
-            writer.write_behind(vec![Entry { key: vec![i], value: vec![i; 3] }]);
+            writer.write_behind(vec![Entry {
+                key: vec![i],
+                value: vec![i; 3],
+            }]);
         }
         writer.flush();
         assert!((0..100u8).all(|i| store.get(&[i]).as_deref() == Some(&[i; 3][..])));
@@ -129,7 +153,10 @@ mod tests {
     fn dropping_the_writer_writes_first() {
         let store = Arc::new(MemoryStore::default());
         let writer = Writer::new(store.clone());
-        writer.write_behind(vec![Entry { key: vec![1], value: vec![2] }]);
+        writer.write_behind(vec![Entry {
+            key: vec![1],
+            value: vec![2],
+        }]);
         drop(writer);
         assert_eq!(store.get(&[1]).as_deref(), Some(&[2][..]));
     }

@@ -8,53 +8,97 @@ use common::Oracle;
 /// Each pair: a valid module, and an invalid one with the very same function body.
 const SAME_BODY_OTHER_MODULE: &[(&str, &str)] = &[
     // The callee's signature.
-    ("(module (func $f (param i32)) (func (call $f (i32.const 1))))",
-     "(module (func $f (param i64)) (func (call $f (i32.const 1))))"),
+    (
+        "(module (func $f (param i32)) (func (call $f (i32.const 1))))",
+        "(module (func $f (param i64)) (func (call $f (i32.const 1))))",
+    ),
     // The callee does not exist: the index is the same.
-    ("(module (func (call 1)) (func))", "(module (func (call 1)))"),
+    (
+        "(module (func (call 1)) (func))",
+        "(module (func (call 1)))",
+    ),
     // The function's own result.
-    ("(module (func (result i32) (i32.const 1)))", "(module (func (i32.const 1)))"),
-    ("(module (func (param i32) (drop (local.get 0))))", "(module (func (drop (local.get 0))))"),
+    (
+        "(module (func (result i32) (i32.const 1)))",
+        "(module (func (i32.const 1)))",
+    ),
+    (
+        "(module (func (param i32) (drop (local.get 0))))",
+        "(module (func (drop (local.get 0))))",
+    ),
     // A global's type and mutability.
-    ("(module (global (mut i32) (i32.const 0)) (func (global.set 0 (i32.const 1))))",
-     "(module (global i32 (i32.const 0)) (func (global.set 0 (i32.const 1))))"),
-    ("(module (global (mut i32) (i32.const 0)) (func (global.set 0 (i32.const 1))))",
-     "(module (global (mut f32) (f32.const 0)) (func (global.set 0 (i32.const 1))))"),
-    ("(module (global (mut i32) (i32.const 0)) (func (global.set 0 (i32.const 1))))",
-     "(module (func (global.set 0 (i32.const 1))))"),
+    (
+        "(module (global (mut i32) (i32.const 0)) (func (global.set 0 (i32.const 1))))",
+        "(module (global i32 (i32.const 0)) (func (global.set 0 (i32.const 1))))",
+    ),
+    (
+        "(module (global (mut i32) (i32.const 0)) (func (global.set 0 (i32.const 1))))",
+        "(module (global (mut f32) (f32.const 0)) (func (global.set 0 (i32.const 1))))",
+    ),
+    (
+        "(module (global (mut i32) (i32.const 0)) (func (global.set 0 (i32.const 1))))",
+        "(module (func (global.set 0 (i32.const 1))))",
+    ),
     // A memory that is there, or of another index type.
-    ("(module (memory 1) (func (drop (i32.load (i32.const 0)))))",
-     "(module (func (drop (i32.load (i32.const 0)))))"),
-    ("(module (memory 1) (func (drop (i32.load (i32.const 0)))))",
-     "(module (memory i64 1) (func (drop (i32.load (i32.const 0)))))"),
+    (
+        "(module (memory 1) (func (drop (i32.load (i32.const 0)))))",
+        "(module (func (drop (i32.load (i32.const 0)))))",
+    ),
+    (
+        "(module (memory 1) (func (drop (i32.load (i32.const 0)))))",
+        "(module (memory i64 1) (func (drop (i32.load (i32.const 0)))))",
+    ),
     // A table's element type.
-    ("(module (table 1 funcref) (func (table.set 0 (i32.const 0) (ref.null func))))",
-     "(module (table 1 externref) (func (table.set 0 (i32.const 0) (ref.null func))))"),
+    (
+        "(module (table 1 funcref) (func (table.set 0 (i32.const 0) (ref.null func))))",
+        "(module (table 1 externref) (func (table.set 0 (i32.const 0) (ref.null func))))",
+    ),
     // An indirect call's type and table.
-    ("(module (type (func)) (table 1 funcref) (func (call_indirect (type 0) (i32.const 0))))",
-     "(module (type (func (param i32))) (table 1 funcref) (type $n (func)) (func (type $n) (call_indirect (type 0) (i32.const 0))))"),
-    ("(module (type (func)) (table 1 funcref) (func (call_indirect (type 0) (i32.const 0))))",
-     "(module (type (func)) (table 1 externref) (func (call_indirect (type 0) (i32.const 0))))"),
+    (
+        "(module (type (func)) (table 1 funcref) (func (call_indirect (type 0) (i32.const 0))))",
+        "(module (type (func (param i32))) (table 1 funcref) (type $n (func)) (func (type $n) (call_indirect (type 0) (i32.const 0))))",
+    ),
+    (
+        "(module (type (func)) (table 1 funcref) (func (call_indirect (type 0) (i32.const 0))))",
+        "(module (type (func)) (table 1 externref) (func (call_indirect (type 0) (i32.const 0))))",
+    ),
     // A block's type.
-    ("(module (type (func (param i32) (result i32))) (type $n (func)) (func (type $n) (i32.const 1) (block (type 0)) (drop)))",
-     "(module (type (func (param i64) (result i32))) (type $n (func)) (func (type $n) (i32.const 1) (block (type 0)) (drop)))"),
+    (
+        "(module (type (func (param i32) (result i32))) (type $n (func)) (func (type $n) (i32.const 1) (block (type 0)) (drop)))",
+        "(module (type (func (param i64) (result i32))) (type $n (func)) (func (type $n) (i32.const 1) (block (type 0)) (drop)))",
+    ),
     // Whether a function may be referred to.
-    ("(module (func $f) (elem declare func $f) (func (drop (ref.func $f))))",
-     "(module (func $f) (func (drop (ref.func $f))))"),
-    ("(module (import \"a\" \"b\" (func $f)) (elem declare func $f) (func (drop (ref.func $f))))",
-     "(module (import \"a\" \"b\" (func $f)) (func (drop (ref.func $f))))"),
+    (
+        "(module (func $f) (elem declare func $f) (func (drop (ref.func $f))))",
+        "(module (func $f) (func (drop (ref.func $f))))",
+    ),
+    (
+        "(module (import \"a\" \"b\" (func $f)) (elem declare func $f) (func (drop (ref.func $f))))",
+        "(module (import \"a\" \"b\" (func $f)) (func (drop (ref.func $f))))",
+    ),
     // Segments: a data segment, and whether their number was said.
-    ("(module (memory 1) (data \"x\") (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))",
-     "(module (memory 1) (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))"),
-    ("(module (table 1 funcref) (elem func) (func (table.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))",
-     "(module (table 1 funcref) (elem externref) (func (table.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))"),
-    ("(module (elem func) (func (elem.drop 0)))", "(module (func (elem.drop 0)))"),
+    (
+        "(module (memory 1) (data \"x\") (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))",
+        "(module (memory 1) (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))",
+    ),
+    (
+        "(module (table 1 funcref) (elem func) (func (table.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))",
+        "(module (table 1 funcref) (elem externref) (func (table.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))",
+    ),
+    (
+        "(module (elem func) (func (elem.drop 0)))",
+        "(module (func (elem.drop 0)))",
+    ),
     // A tag's parameters.
-    ("(module (tag (param i32)) (func (throw 0 (i32.const 1))))",
-     "(module (tag (param i64)) (func (throw 0 (i32.const 1))))"),
+    (
+        "(module (tag (param i32)) (func (throw 0 (i32.const 1))))",
+        "(module (tag (param i64)) (func (throw 0 (i32.const 1))))",
+    ),
     // Shared memories.
-    ("(module (memory 1 1 shared) (func (drop (memory.atomic.notify (i32.const 0) (i32.const 0)))))",
-     "(module (func (drop (memory.atomic.notify (i32.const 0) (i32.const 0)))))"),
+    (
+        "(module (memory 1 1 shared) (func (drop (memory.atomic.notify (i32.const 0) (i32.const 0)))))",
+        "(module (func (drop (memory.atomic.notify (i32.const 0) (i32.const 0)))))",
+    ),
 ];
 
 #[test]
@@ -125,9 +169,20 @@ fn not_a_module() {
         b"(module (func".to_vec(),
         wat::parse_str("(component)").unwrap(),
         // A function count of four billion.
-        [&b"\0asm\x01\0\0\0"[..], &[3, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat(),
+        [
+            &b"\0asm\x01\0\0\0"[..],
+            &[3, 5, 0xff, 0xff, 0xff, 0xff, 0x0f],
+        ]
+        .concat(),
         // Locals by the billion.
-        [&b"\0asm\x01\0\0\0"[..], &[1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 10, 1, 8, 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f, 0x0b]].concat(),
+        [
+            &b"\0asm\x01\0\0\0"[..],
+            &[
+                1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 10, 1, 8, 1, 0xff, 0xff, 0xff, 0xff, 0x0f,
+                0x7f, 0x0b,
+            ],
+        ]
+        .concat(),
     ]);
     for input in inputs {
         assert!(oracle.check(&input).is_none(), "{input:?}");
@@ -139,7 +194,10 @@ fn not_a_module() {
 fn the_first_error_is_the_one_that_is_told() {
     let oracle = Oracle::new();
     let text = "(module (func (result i32)) (func (result i64)) (func $ok) (func (call $ok) (result f32)))";
-    let text = text.replace("(func (call $ok) (result f32))", "(func (result f32) (call $ok))");
+    let text = text.replace(
+        "(func (call $ok) (result f32))",
+        "(func (result f32) (call $ok))",
+    );
     for _ in 0..10 {
         assert!(oracle.check(&wat::parse_str(&text).unwrap()).is_none());
     }

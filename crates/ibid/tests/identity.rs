@@ -12,69 +12,132 @@ use wasmtime::{Config, OptLevel};
 fn settings() -> Vec<(&'static str, Config)> {
     let with = |set: &dyn Fn(&mut Config)| {
         let mut config = Config::new();
-        config.wasm_exceptions(true).wasm_function_references(true).wasm_gc(true);
+        config
+            .wasm_exceptions(true)
+            .wasm_function_references(true)
+            .wasm_gc(true);
         set(&mut config);
         config
     };
     vec![
         ("default", with(&|_| {})),
-        ("fuel", with(&|c| {
-            c.consume_fuel(true);
-        })),
-        ("epochs", with(&|c| {
-            c.epoch_interruption(true);
-        })),
-        ("opt none", with(&|c| {
-            c.cranelift_opt_level(OptLevel::None);
-        })),
-        ("opt size", with(&|c| {
-            c.cranelift_opt_level(OptLevel::SpeedAndSize);
-        })),
-        ("nan", with(&|c| {
-            c.cranelift_nan_canonicalization(true);
-        })),
-        ("dynamic memories", with(&|c| {
-            c.memory_reservation(0).memory_guard_size(0).memory_may_move(true);
-        })),
-        ("small guards", with(&|c| {
-            c.memory_guard_size(65536);
-        })),
-        ("no signals", with(&|c| {
-            c.signals_based_traps(false);
-        })),
-        ("no address map", with(&|c| {
-            c.generate_address_map(false);
-        })),
-        ("no unwind", with(&|c| {
-            c.native_unwind_info(false);
-        })),
-        ("eager tables", with(&|c| {
-            c.table_lazy_init(false);
-        })),
-        ("no cow", with(&|c| {
-            c.memory_init_cow(false);
-        })),
-        ("no ISA extras", with(&|c| {
-            c.target(&target_lexicon::Triple::host().to_string()).unwrap();
-        })),
-        ("one thread", with(&|c| {
-            c.parallel_compilation(false);
-        })),
-        ("dense images", with(&|c| {
-            c.memory_guaranteed_dense_image_size(0);
-        })),
-        ("relaxed SIMD", with(&|c| {
-            c.relaxed_simd_deterministic(true);
-        })),
-        ("null collector", with(&|c| {
-            c.collector(wasmtime::Collector::Null);
-        })),
-        ("no symbols", with(&|c| {
-            c.debug_symbols(false);
-        })),
-        ("backtrace", with(&|c| {
-            c.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable);
-        })),
+        (
+            "fuel",
+            with(&|c| {
+                c.consume_fuel(true);
+            }),
+        ),
+        (
+            "epochs",
+            with(&|c| {
+                c.epoch_interruption(true);
+            }),
+        ),
+        (
+            "opt none",
+            with(&|c| {
+                c.cranelift_opt_level(OptLevel::None);
+            }),
+        ),
+        (
+            "opt size",
+            with(&|c| {
+                c.cranelift_opt_level(OptLevel::SpeedAndSize);
+            }),
+        ),
+        (
+            "nan",
+            with(&|c| {
+                c.cranelift_nan_canonicalization(true);
+            }),
+        ),
+        (
+            "dynamic memories",
+            with(&|c| {
+                c.memory_reservation(0)
+                    .memory_guard_size(0)
+                    .memory_may_move(true);
+            }),
+        ),
+        (
+            "small guards",
+            with(&|c| {
+                c.memory_guard_size(65536);
+            }),
+        ),
+        (
+            "no signals",
+            with(&|c| {
+                c.signals_based_traps(false);
+            }),
+        ),
+        (
+            "no address map",
+            with(&|c| {
+                c.generate_address_map(false);
+            }),
+        ),
+        (
+            "no unwind",
+            with(&|c| {
+                c.native_unwind_info(false);
+            }),
+        ),
+        (
+            "eager tables",
+            with(&|c| {
+                c.table_lazy_init(false);
+            }),
+        ),
+        (
+            "no cow",
+            with(&|c| {
+                c.memory_init_cow(false);
+            }),
+        ),
+        (
+            "no ISA extras",
+            with(&|c| {
+                c.target(&target_lexicon::Triple::host().to_string())
+                    .unwrap();
+            }),
+        ),
+        (
+            "one thread",
+            with(&|c| {
+                c.parallel_compilation(false);
+            }),
+        ),
+        (
+            "dense images",
+            with(&|c| {
+                c.memory_guaranteed_dense_image_size(0);
+            }),
+        ),
+        (
+            "relaxed SIMD",
+            with(&|c| {
+                c.relaxed_simd_deterministic(true);
+            }),
+        ),
+        (
+            "null collector",
+            with(&|c| {
+                c.collector(wasmtime::Collector::Null);
+            }),
+        ),
+        (
+            "no symbols",
+            with(&|c| {
+                c.debug_symbols(false);
+            }),
+        ),
+        (
+            "backtrace",
+            with(&|c| {
+                c.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable);
+            }),
+        ),
     ]
 }
 
@@ -103,7 +166,11 @@ fn settings_do_not_share_code() {
         if name == "one thread" {
             assert_eq!(cold.functions.compiled, 0, "{name}");
         } else {
-            assert_eq!(cold.functions.exact_body + cold.functions.stencil, 0, "{name}: {found}");
+            assert_eq!(
+                cold.functions.exact_body + cold.functions.stencil,
+                0,
+                "{name}: {found}"
+            );
         }
     }
 }
@@ -116,33 +183,59 @@ fn settings_that_the_keys_do_not_cover_are_compiled_plainly() {
         config
     };
     let uncovered = [
-        ("Winch", with(&|c| {
-            c.strategy(wasmtime::Strategy::Winch).wasm_exceptions(false).wasm_gc(false);
-        })),
-        ("inlining", with(&|c| {
-            c.compiler_inlining(wasmtime::Inlining::Yes);
-        })),
-        ("native debug", with(&|c| {
-            c.debug_info(true);
-        })),
-        ("guest debugging", with(&|c| {
-            c.guest_debug(true);
-        })),
+        (
+            "Winch",
+            with(&|c| {
+                c.strategy(wasmtime::Strategy::Winch)
+                    .wasm_exceptions(false)
+                    .wasm_gc(false);
+            }),
+        ),
+        (
+            "inlining",
+            with(&|c| {
+                c.compiler_inlining(wasmtime::Inlining::Yes);
+            }),
+        ),
+        (
+            "native debug",
+            with(&|c| {
+                c.debug_info(true);
+            }),
+        ),
+        (
+            "guest debugging",
+            with(&|c| {
+                c.guest_debug(true);
+            }),
+        ),
         // SAFETY: the flags change the layout of the artifact, not what its code does.
-        ("wasmtime_linkopt_padding_between_functions", with(&|c| unsafe {
-            c.cranelift_flag_set("wasmtime_linkopt_padding_between_functions", "8");
-        })),
-        ("wasmtime_linkopt_force_jump_veneer", with(&|c| unsafe {
-            c.cranelift_flag_set("wasmtime_linkopt_force_jump_veneer", "true");
-        })),
-        ("wasmtime_debug_checks", with(&|c| unsafe {
-            c.cranelift_flag_set("wasmtime_debug_checks", "true");
-        })),
+        (
+            "wasmtime_linkopt_padding_between_functions",
+            with(&|c| unsafe {
+                c.cranelift_flag_set("wasmtime_linkopt_padding_between_functions", "8");
+            }),
+        ),
+        (
+            "wasmtime_linkopt_force_jump_veneer",
+            with(&|c| unsafe {
+                c.cranelift_flag_set("wasmtime_linkopt_force_jump_veneer", "true");
+            }),
+        ),
+        (
+            "wasmtime_debug_checks",
+            with(&|c| unsafe {
+                c.cranelift_flag_set("wasmtime_debug_checks", "true");
+            }),
+        ),
     ];
     let simple = "(module (func (export \"f\") (param i32) (result i32) local.get 0))";
     for (name, config) in uncovered {
         let oracle = Oracle::with(&config);
-        let reason = oracle.compiler.plain_reason().unwrap_or_else(|| panic!("{name} is covered"));
+        let reason = oracle
+            .compiler
+            .plain_reason()
+            .unwrap_or_else(|| panic!("{name} is covered"));
         assert!(reason.contains(name), "{name}: {reason}");
         // Native debug information differs from one of Wasmtime's runs to the next.
         if name != "native debug" {
@@ -155,7 +248,12 @@ fn settings_that_the_keys_do_not_cover_are_compiled_plainly() {
 
 #[test]
 fn other_targets_are_compiled_alike() {
-    for target in ["aarch64-unknown-linux-gnu", "riscv64gc-unknown-linux-gnu", "x86_64-unknown-linux-gnu", "x86_64-apple-darwin"] {
+    for target in [
+        "aarch64-unknown-linux-gnu",
+        "riscv64gc-unknown-linux-gnu",
+        "x86_64-unknown-linux-gnu",
+        "x86_64-apple-darwin",
+    ] {
         let mut config = Config::new();
         config.wasm_exceptions(true);
         if config.target(target).is_err() {
@@ -197,7 +295,10 @@ fn the_text_format_is_accepted() {
     let oracle = Oracle::new();
     let text = "(module (func (export \"f\")))";
     let plain = oracle.engine.precompile_module(text.as_bytes()).unwrap();
-    assert_eq!(oracle.compiler.precompile_module(text.as_bytes()).unwrap(), plain);
+    assert_eq!(
+        oracle.compiler.precompile_module(text.as_bytes()).unwrap(),
+        plain
+    );
 }
 
 #[test]
@@ -226,5 +327,8 @@ fn verifying_compiles_every_reused_function_again() {
     options.verify = true;
     let compiler = ibid::Compiler::with_options(&oracle.engine, oracle.store.clone(), options);
     let report = compiler.compile(RICH.as_bytes()).unwrap().store();
-    assert_eq!(report.verified, Some(report.functions.total + report.trampolines.total));
+    assert_eq!(
+        report.verified,
+        Some(report.functions.total + report.trampolines.total)
+    );
 }

@@ -112,51 +112,84 @@ fn a_data_segment_an_export_or_a_name_compiles_none() {
 fn a_type_or_a_global_loses_only_what_can_tell() {
     let before = module("", "", "");
     // A type behind the others changes no number that code holds.
-    assert_eq!(after(&before, &module("", "", "(type (func (param f64)))")).0, 0);
+    assert_eq!(
+        after(&before, &module("", "", "(type (func (param f64)))")).0,
+        0
+    );
     // A type in front moves the number of `$binary`, which is in the code of the
     // indirect call in `$all`.
-    let typed = before.replacen("(type $binary", "(type (func (param f64))) (type $binary", 1);
+    let typed = before.replacen(
+        "(type $binary",
+        "(type (func (param f64))) (type $binary",
+        1,
+    );
     assert_eq!(after(&before, &typed).0, 1);
     // A global behind the others moves nothing; an imported one moves every offset in
     // the instance behind the imported globals.
-    assert_eq!(after(&before, &module("", "", "(global i32 (i32.const 1))")).0, 0);
-    let (functions, _) =
-        after(&before, &module("(import \"env\" \"g\" (global i32))", "", ""));
-    assert_eq!(functions, 1, "`$all` reads the global; memories lie before the imports");
+    assert_eq!(
+        after(&before, &module("", "", "(global i32 (i32.const 1))")).0,
+        0
+    );
+    let (functions, _) = after(
+        &before,
+        &module("(import \"env\" \"g\" (global i32))", "", ""),
+    );
+    assert_eq!(
+        functions, 1,
+        "`$all` reads the global; memories lie before the imports"
+    );
 }
 
 #[test]
 fn an_import_loses_only_what_reads_the_instance_behind_it() {
     let before = module("", "", "");
-    let (functions, _) =
-        after(&before, &module("(import \"env\" \"more\" (func (param i64)))", "", ""));
-    assert_eq!(functions, 1, "`$all` calls an import; `$add` and `$load` read nothing behind one");
+    let (functions, _) = after(
+        &before,
+        &module("(import \"env\" \"more\" (func (param i64)))", "", ""),
+    );
+    assert_eq!(
+        functions, 1,
+        "`$all` calls an import; `$add` and `$load` read nothing behind one"
+    );
 }
 
 #[test]
 fn duplicates_inside_a_module_are_compiled_once() {
-    let copies = "(func (param i32) (result i32) (i32.xor (local.get 0) (i32.const 99)))".repeat(50);
+    let copies =
+        "(func (param i32) (result i32) (i32.xor (local.get 0) (i32.const 99)))".repeat(50);
     let oracle = Oracle::new();
     let report = oracle.valid(&format!("(module {copies})"));
-    assert_eq!((report.functions.compiled, report.functions.duplicates), (1, 49));
+    assert_eq!(
+        (report.functions.compiled, report.functions.duplicates),
+        (1, 49)
+    );
     // Callees are parameters, so functions that differ in nothing else are duplicates.
     let report = oracle.valid(
         "(module (func $a (nop)) (func $b (nop) (nop)) (func (call $a)) (func (call $b)) (func (call $a) (call $b)) (func (call $b) (call $a)))",
     );
-    assert_eq!((report.functions.compiled, report.functions.duplicates), (4, 2), "{report:?}");
+    assert_eq!(
+        (report.functions.compiled, report.functions.duplicates),
+        (4, 2),
+        "{report:?}"
+    );
 }
 
 #[test]
 fn cranelifts_own_cache_is_asked_when_the_stencil_is_new() {
     let oracle = Oracle::new();
     // The same code from other bytes: a block's type by its number instead of itself.
-    let mut wasm = wat::parse_str(
-        "(module (func (result i32) (block (result i32) (i32.const 1))))",
-    )
-    .unwrap();
+    let mut wasm =
+        wat::parse_str("(module (func (result i32) (block (result i32) (i32.const 1))))").unwrap();
     oracle.check(&wasm).expect("the module is valid");
-    let at = wasm.windows(2).position(|pair| pair == [0x02, 0x7f]).unwrap();
+    let at = wasm
+        .windows(2)
+        .position(|pair| pair == [0x02, 0x7f])
+        .unwrap();
     wasm[at + 1] = 0;
     let report = oracle.check(&wasm).expect("the module is valid");
-    assert_eq!((report.functions.compiled, report.functions.clif), (0, 1), "{report:?}");
+    assert_eq!(
+        (report.functions.compiled, report.functions.clif),
+        (0, 1),
+        "{report:?}"
+    );
 }

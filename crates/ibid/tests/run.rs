@@ -10,10 +10,16 @@ use wasmtime::{Config, Engine, Error, Instance, Module, Store, Trap, WasmBacktra
 fn cold_and_warm(config: &Config, text: &str, f: impl Fn(&Engine, &Module)) {
     let oracle = Oracle::with(config);
     let wasm = wat::parse_str(text).unwrap();
-    f(&oracle.engine, &oracle.compiler.compile_module(&wasm).unwrap());
+    f(
+        &oracle.engine,
+        &oracle.compiler.compile_module(&wasm).unwrap(),
+    );
     let warm = oracle.check(&wasm).unwrap();
     assert_eq!(warm.functions.compiled, 0);
-    f(&oracle.engine, &oracle.compiler.compile_module(&wasm).unwrap());
+    f(
+        &oracle.engine,
+        &oracle.compiler.compile_module(&wasm).unwrap(),
+    );
 }
 
 #[test]
@@ -39,12 +45,18 @@ fn exports_are_called() {
     cold_and_warm(&Config::new(), text, |engine, module| {
         let mut store = Store::new(engine, ());
         let instance = Instance::new(&mut store, module, &[]).unwrap();
-        let answer = instance.get_typed_func::<(), i32>(&mut store, "answer").unwrap();
+        let answer = instance
+            .get_typed_func::<(), i32>(&mut store, "answer")
+            .unwrap();
         assert_eq!(answer.call(&mut store, ()).unwrap(), 42);
-        let apply = instance.get_typed_func::<(i32, i32), i32>(&mut store, "apply").unwrap();
+        let apply = instance
+            .get_typed_func::<(i32, i32), i32>(&mut store, "apply")
+            .unwrap();
         assert_eq!(apply.call(&mut store, (0, 21)).unwrap(), 42);
         assert_eq!(apply.call(&mut store, (1, 7)).unwrap(), 49);
-        let fibonacci = instance.get_typed_func::<i32, i32>(&mut store, "fibonacci").unwrap();
+        let fibonacci = instance
+            .get_typed_func::<i32, i32>(&mut store, "fibonacci")
+            .unwrap();
         assert_eq!(fibonacci.call(&mut store, 20).unwrap(), 6765);
         let calls = instance.get_global(&mut store, "calls").unwrap();
         assert_eq!(calls.get(&mut store).i32(), Some(1));
@@ -60,7 +72,9 @@ fn host_functions_are_called() {
         let mut store = Store::new(engine, ());
         let add = wasmtime::Func::wrap(&mut store, |a: i32, b: i64| i64::from(a) + b);
         let instance = Instance::new(&mut store, module, &[add.into()]).unwrap();
-        let go = instance.get_typed_func::<i32, i64>(&mut store, "go").unwrap();
+        let go = instance
+            .get_typed_func::<i32, i64>(&mut store, "go")
+            .unwrap();
         assert_eq!(go.call(&mut store, 2).unwrap(), 42);
     });
 }
@@ -79,10 +93,17 @@ fn trapping(in_front: &str) -> String {
 fn backtrace(engine: &Engine, module: &Module) -> Vec<(String, Option<usize>, Option<usize>)> {
     let mut store = Store::new(engine, ());
     let instance = Instance::new(&mut store, module, &[]).unwrap();
-    let outer = instance.get_typed_func::<i32, i32>(&mut store, "outer").unwrap();
+    let outer = instance
+        .get_typed_func::<i32, i32>(&mut store, "outer")
+        .unwrap();
     let error: Error = outer.call(&mut store, 0).unwrap_err();
-    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::IntegerDivisionByZero));
-    let trace = error.downcast_ref::<WasmBacktrace>().expect("a trap has a backtrace");
+    assert_eq!(
+        error.downcast_ref::<Trap>(),
+        Some(&Trap::IntegerDivisionByZero)
+    );
+    let trace = error
+        .downcast_ref::<WasmBacktrace>()
+        .expect("a trap has a backtrace");
     trace
         .frames()
         .iter()
@@ -101,7 +122,10 @@ fn a_trap_has_the_right_backtrace() {
         let trace = backtrace(ours, module);
         assert_eq!(trace, backtrace(&engine, &plain));
         assert_eq!(
-            trace.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(),
+            trace
+                .iter()
+                .map(|(name, ..)| name.as_str())
+                .collect::<Vec<_>>(),
             ["divide", "middle", "outer"]
         );
     });
@@ -115,10 +139,16 @@ fn a_reused_function_reports_the_offsets_of_the_module_that_it_is_in() {
     let in_front = "(func (result i32) (i32.const 9))".repeat(300);
     let text = trapping(&in_front);
     let report = oracle.valid(&text);
-    assert_eq!(report.functions.compiled, 1, "only what is in front: {report:?}");
+    assert_eq!(
+        report.functions.compiled, 1,
+        "only what is in front: {report:?}"
+    );
     let module = oracle.compiler.compile_module(text.as_bytes()).unwrap();
     let plain = Module::new(&oracle.engine, &text).unwrap();
-    assert_eq!(backtrace(&oracle.engine, &module), backtrace(&oracle.engine, &plain));
+    assert_eq!(
+        backtrace(&oracle.engine, &module),
+        backtrace(&oracle.engine, &plain)
+    );
 }
 
 #[test]
@@ -142,7 +172,9 @@ fn an_exception_is_thrown_and_caught() {
     cold_and_warm(&config, text, |engine, module| {
         let mut store = Store::new(engine, ());
         let instance = Instance::new(&mut store, module, &[]).unwrap();
-        let catch = instance.get_typed_func::<i32, i32>(&mut store, "catch").unwrap();
+        let catch = instance
+            .get_typed_func::<i32, i32>(&mut store, "catch")
+            .unwrap();
         assert_eq!(catch.call(&mut store, 42).unwrap(), 42);
         assert_eq!(catch.call(&mut store, 0).unwrap(), -1);
     });
@@ -174,7 +206,9 @@ fn garbage_is_collected_around_reused_code() {
     cold_and_warm(&config, text, |engine, module| {
         let mut store = Store::new(engine, ());
         let instance = Instance::new(&mut store, module, &[]).unwrap();
-        let sum = instance.get_typed_func::<i32, i32>(&mut store, "sum").unwrap();
+        let sum = instance
+            .get_typed_func::<i32, i32>(&mut store, "sum")
+            .unwrap();
         for _ in 0..50 {
             assert_eq!(sum.call(&mut store, 1000).unwrap(), 500_500);
         }

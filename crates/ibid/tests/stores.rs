@@ -39,11 +39,17 @@ where
 }
 
 /// Compiles a few times over a store that changes what it hands out.
-fn lied_to(change: impl Fn(u64, &[u8], Option<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static) {
+fn lied_to(
+    change: impl Fn(u64, &[u8], Option<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static,
+) {
     let engine = Engine::new(Config::new().wasm_exceptions(true)).unwrap();
     let wasm = wat::parse_str(RICH).unwrap();
     let plain = engine.precompile_module(&wasm).unwrap();
-    let store = Lying { inner: MemoryStore::new(), change, asked: AtomicU64::new(0) };
+    let store = Lying {
+        inner: MemoryStore::new(),
+        change,
+        asked: AtomicU64::new(0),
+    };
     let compiler = Compiler::with_options(&engine, Arc::new(store), Options::default());
     for _ in 0..4 {
         let compilation = compiler.compile(&wasm).unwrap();
@@ -87,7 +93,11 @@ fn a_store_that_hands_out_garbage() {
     for kind in *b"secanp" {
         for byte in [0x00, 0x01, 0x7f, 0xff] {
             lied_to(move |_, key, honest| {
-                if key[0] == kind { honest.map(|value| vec![byte; value.len()]) } else { honest }
+                if key[0] == kind {
+                    honest.map(|value| vec![byte; value.len()])
+                } else {
+                    honest
+                }
             });
         }
     }
@@ -121,7 +131,10 @@ fn a_store_that_refuses() {
     let wasm = wat::parse_str(RICH).unwrap();
     for _ in 0..2 {
         let compilation = compiler.compile(&wasm).unwrap();
-        assert_eq!(compilation.artifact(), engine.precompile_module(&wasm).unwrap());
+        assert_eq!(
+            compilation.artifact(),
+            engine.precompile_module(&wasm).unwrap()
+        );
         let report = compilation.store();
         assert_eq!(report.store.written, 0);
         assert_eq!(report.functions.compiled, report.functions.total);
@@ -139,8 +152,10 @@ fn many_threads_at_once() {
             wat::parse_str(text).unwrap()
         })
         .collect();
-    let plain: Vec<Vec<u8>> =
-        modules.iter().map(|wasm| engine.precompile_module(wasm).unwrap()).collect();
+    let plain: Vec<Vec<u8>> = modules
+        .iter()
+        .map(|wasm| engine.precompile_module(wasm).unwrap())
+        .collect();
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let (compiler, modules, plain) = (&compiler, &modules, &plain);
@@ -157,7 +172,10 @@ fn many_threads_at_once() {
 #[test]
 fn a_compile_on_a_pool_of_one_and_of_many() {
     for threads in [1, 4] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| {
             let oracle = Oracle::with(Config::new().wasm_exceptions(true));
             oracle.valid(RICH);
@@ -181,7 +199,11 @@ fn the_self_check_is_done_once_for_a_store() {
     let engine = Engine::default();
     let store = Arc::new(MemoryStore::new());
     let shared: Arc<dyn CacheStore> = store.clone();
-    drop(Compiler::with_options(&engine, shared.clone(), Options::default()));
+    drop(Compiler::with_options(
+        &engine,
+        shared.clone(),
+        Options::default(),
+    ));
     assert_eq!(store.len(), 1);
     drop(Compiler::with_options(&engine, shared, Options::default()));
     assert_eq!(store.len(), 1);

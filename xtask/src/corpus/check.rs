@@ -8,8 +8,8 @@
 //!   artifact    threads, edited   the other             one store       then one for each upgrade
 //! ```
 //!
-//! A module that Wasmtime refuses goes through [`refusal`] instead. Every claim that is tested
-//! counts as one check, and belongs to one [`Cell`] of the table.
+//! A module that Wasmtime refuses goes through `refusal` instead. Every claim that is tested
+//! counts as one check, and belongs to one `Cell` of the table.
 
 mod cell;
 mod difference;
@@ -35,6 +35,7 @@ use self::table::{Row, Tally};
 use self::upgrade::Upgrade;
 use super::{Module, fetch, modules};
 
+pub use insert::{Edited, insert_function_at_front};
 pub use process::{ProcessOptions, run as run_process};
 
 /// Modules above this size are left out of a quick check, in bytes.

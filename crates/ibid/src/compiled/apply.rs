@@ -35,7 +35,9 @@ pub enum RelocationTarget {
 
 /// Whether every slot of the stencil has a value in `parameters`.
 pub(crate) fn check(layout: Layout<'_>, parameters: &FunctionParameters) -> Result<(), ApplyError> {
-    layout.relocations().try_for_each(|record| relocation(record, parameters).map(drop))
+    layout
+        .relocations()
+        .try_for_each(|record| relocation(record, parameters).map(drop))
 }
 
 pub(crate) fn relocation(

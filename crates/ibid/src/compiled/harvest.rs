@@ -60,9 +60,9 @@ fn unwind_entry(
 ) -> Result<Option<Vec<u8>>, Unstorable> {
     match compiled.unwind_info() {
         None => Ok(None),
-        Some(UnwindInfo::SystemV(info)) => {
-            unwind::entry(compiler, info).map(Some).ok_or(Unstorable::UnwindInfo)
-        }
+        Some(UnwindInfo::SystemV(info)) => unwind::entry(compiler, info)
+            .map(Some)
+            .ok_or(Unstorable::UnwindInfo),
         Some(_) => Err(Unstorable::UnwindInfo),
     }
 }
@@ -72,10 +72,17 @@ fn relocations(
     parameters: &FunctionParameters,
     module: &Module,
 ) -> Result<Vec<RelocationRecord>, Unstorable> {
-    let slots: FxHashMap<u32, u32> =
-        parameters.callees().iter().zip(0..).map(|(callee, slot)| (*callee, slot)).collect();
+    let slots: FxHashMap<u32, u32> = parameters
+        .callees()
+        .iter()
+        .zip(0..)
+        .map(|(callee, slot)| (*callee, slot))
+        .collect();
     let slot = |callee: u32| {
-        slots.get(&callee).map(|slot| Target::Slot(*slot)).ok_or(Unstorable::RelocationTarget)
+        slots
+            .get(&callee)
+            .map(|slot| Target::Slot(*slot))
+            .ok_or(Unstorable::RelocationTarget)
     };
     compiled
         .relocations()
@@ -84,7 +91,9 @@ fn relocations(
                 offset: relocation.offset,
                 kind: RelocationKind::of(relocation.reloc).ok_or(Unstorable::RelocationKind)?,
                 target: match relocation.reloc_target {
-                    FuncKey::DefinedWasmFunction(_, index) => slot(module.func_index(index).as_u32())?,
+                    FuncKey::DefinedWasmFunction(_, index) => {
+                        slot(module.func_index(index).as_u32())?
+                    }
                     FuncKey::ModuleStartup(Abi::Wasm, _) => slot(FunctionParameters::STARTUP)?,
                     FuncKey::WasmToBuiltinTrampoline(builtin) => Target::Builtin(builtin.index()),
                     _ => return Err(Unstorable::RelocationTarget),
@@ -149,7 +158,11 @@ fn call_sites(compiled: &CompiledFunction) -> Result<Vec<CallSite>, Unstorable> 
                     return Err(Unstorable::ExceptionContext);
                 }
             };
-            handlers.push(Handler { tag, context, offset });
+            handlers.push(Handler {
+                tag,
+                context,
+                offset,
+            });
         }
         if !handlers.is_empty() {
             sites.push(CallSite {

@@ -123,7 +123,10 @@ impl RelocationKind {
     }
 
     fn from_word(word: u32) -> Result<RelocationKind, Malformed> {
-        Self::ALL.into_iter().find(|kind| *kind as u32 == word).ok_or(Malformed)
+        Self::ALL
+            .into_iter()
+            .find(|kind| *kind as u32 == word)
+            .ok_or(Malformed)
     }
 }
 
@@ -155,13 +158,20 @@ pub(crate) struct Handler {
 impl Parts {
     /// The bytes of the compiled stencil.
     pub(crate) fn write(&self) -> Vec<u8> {
-        let stack_map_words: usize =
-            self.stack_maps.iter().map(|map| 3 + map.frame_offsets.len()).sum();
+        let stack_map_words: usize = self
+            .stack_maps
+            .iter()
+            .map(|map| 3 + map.frame_offsets.len())
+            .sum();
         let handlers: usize = self.call_sites.iter().map(|site| site.handlers.len()).sum();
         let unwind = self.unwind.as_deref().unwrap_or_default();
         let mut out = Writer::with_capacity(
-            64 + self.code.len() + 20 * self.relocations.len() + 5 * self.traps.len()
-                + 8 * self.address_map.len() + unwind.len() + 4 * stack_map_words,
+            64 + self.code.len()
+                + 20 * self.relocations.len()
+                + 5 * self.traps.len()
+                + 8 * self.address_map.len()
+                + unwind.len()
+                + 4 * stack_map_words,
         );
         out.raw(&MAGIC);
         out.u32(self.code.len());
@@ -191,7 +201,9 @@ impl Parts {
             out.word(map.offset);
             out.word(map.frame_size);
             out.u32(map.frame_offsets.len());
-            map.frame_offsets.iter().for_each(|offset| out.word(*offset));
+            map.frame_offsets
+                .iter()
+                .for_each(|offset| out.word(*offset));
         }
         for site in &self.call_sites {
             out.word(site.return_address);
@@ -282,7 +294,12 @@ impl<'a> Layout<'a> {
         ensure(self.alignment.is_power_of_two() && self.alignment <= 1 << 16)?;
         for words in self.relocations.records() {
             let record = RelocationRecord::read(words)?;
-            ensure(record.offset.checked_add(4).is_some_and(|end| end <= length))?;
+            ensure(
+                record
+                    .offset
+                    .checked_add(4)
+                    .is_some_and(|end| end <= length),
+            )?;
             if let Target::Builtin(builtin) = record.target {
                 ensure(builtin < wasmtime_environ::BuiltinFunctionIndex::len())?;
             }
@@ -305,10 +322,18 @@ impl<'a> Layout<'a> {
             last = offset;
             at += 3 + count;
         }
-        rising(self.call_sites.records().map(|[return_address, _, _]| return_address), length)?;
-        let handlers = self.call_sites.records().try_fold(0usize, |sum, [_, _, count]| {
-            sum.checked_add(count as usize).ok_or(Malformed)
-        })?;
+        rising(
+            self.call_sites
+                .records()
+                .map(|[return_address, _, _]| return_address),
+            length,
+        )?;
+        let handlers = self
+            .call_sites
+            .records()
+            .try_fold(0usize, |sum, [_, _, count]| {
+                sum.checked_add(count as usize).ok_or(Malformed)
+            })?;
         ensure(handlers == self.handlers.len() / 3)?;
         for [_, _, offset] in self.handlers.records() {
             ensure(offset <= length)?;
@@ -353,15 +378,21 @@ impl<'a> Layout<'a> {
 
     pub(crate) fn call_sites(self) -> impl Iterator<Item = CallSite> + 'a {
         let mut handlers = self.handlers.records::<3>();
-        self.call_sites.records().map(move |[return_address, frame_offset, count]| CallSite {
-            return_address,
-            frame_offset,
-            handlers: handlers
-                .by_ref()
-                .take(count as usize)
-                .map(|[tag, context, offset]| Handler { tag, context, offset })
-                .collect(),
-        })
+        self.call_sites
+            .records()
+            .map(move |[return_address, frame_offset, count]| CallSite {
+                return_address,
+                frame_offset,
+                handlers: handlers
+                    .by_ref()
+                    .take(count as usize)
+                    .map(|[tag, context, offset]| Handler {
+                        tag,
+                        context,
+                        offset,
+                    })
+                    .collect(),
+            })
     }
 }
 
@@ -403,13 +434,25 @@ mod tests {
             ],
             traps: vec![(4, 0), (9, 1), (29, 0xff)],
             address_map: vec![(0, RelSourceLoc::new(1)), (12, RelSourceLoc::NONE)],
-            stack_maps: vec![StackMap { offset: 24, frame_size: 64, frame_offsets: vec![0, 8] }],
+            stack_maps: vec![StackMap {
+                offset: 24,
+                frame_size: 64,
+                frame_offsets: vec![0, 8],
+            }],
             call_sites: vec![CallSite {
                 return_address: 7,
                 frame_offset: 16,
                 handlers: vec![
-                    Handler { tag: 1, context: 8, offset: 12 },
-                    Handler { tag: u32::MAX, context: 8, offset: 14 },
+                    Handler {
+                        tag: 1,
+                        context: 8,
+                        offset: 12,
+                    },
+                    Handler {
+                        tag: u32::MAX,
+                        context: 8,
+                        offset: 14,
+                    },
                 ],
             }],
         }
@@ -427,7 +470,10 @@ mod tests {
         assert_eq!(layout.relocations().collect::<Vec<_>>(), parts.relocations);
         assert_eq!(layout.traps().collect::<Vec<_>>(), parts.traps);
         assert_eq!(layout.address_map().collect::<Vec<_>>(), parts.address_map);
-        assert_eq!(layout.stack_maps().collect::<Vec<_>>(), [(24, 64, vec![0, 8])]);
+        assert_eq!(
+            layout.stack_maps().collect::<Vec<_>>(),
+            [(24, 64, vec![0, 8])]
+        );
         assert_eq!(layout.call_sites().collect::<Vec<_>>(), parts.call_sites);
     }
 

@@ -45,7 +45,9 @@ impl CompiledFunction<Stencil> {
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, Malformed> {
         let bytes = bytes.into();
         Layout::read(&bytes)?;
-        Ok(CompiledFunction { state: Stencil { bytes } })
+        Ok(CompiledFunction {
+            state: Stencil { bytes },
+        })
     }
 
     /// The stored form; [the layout](crate::compiled) is little-endian and flat.
@@ -59,10 +61,16 @@ impl CompiledFunction<Stencil> {
     ///
     /// [`ApplyError`] when the code refers to a slot that `parameters` does not have:
     /// these are not the parameters of a function with this stencil.
-    pub fn apply(&self, parameters: &FunctionParameters) -> Result<CompiledFunction<Final>, ApplyError> {
+    pub fn apply(
+        &self,
+        parameters: &FunctionParameters,
+    ) -> Result<CompiledFunction<Final>, ApplyError> {
         apply::check(self.layout(), parameters)?;
         Ok(CompiledFunction {
-            state: Final { bytes: self.state.bytes.clone(), parameters: parameters.clone() },
+            state: Final {
+                bytes: self.state.bytes.clone(),
+                parameters: parameters.clone(),
+            },
         })
     }
 
@@ -86,9 +94,9 @@ impl CompiledFunction<Final> {
     /// Where the code refers to other functions, in order of their place.
     pub fn relocations(&self) -> impl ExactSizeIterator<Item = Relocation> {
         let parameters = &self.state.parameters;
-        self.layout().relocations().map(|record| {
-            apply::relocation(record, parameters).expect("checked when it was made")
-        })
+        self.layout()
+            .relocations()
+            .map(|record| apply::relocation(record, parameters).expect("checked when it was made"))
     }
 
     /// The address map: offsets in the code, in bytes, and the offset in the input,

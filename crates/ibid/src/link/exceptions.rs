@@ -37,7 +37,14 @@ fn table(functions: &[Linkable<'_>], places: &[Place]) -> Vec<u8> {
     let mut out = Writer::default();
     out.u32(return_addresses.len());
     out.u32(tags.len());
-    for column in [return_addresses, frame_offsets, ends, tags, contexts, addresses] {
+    for column in [
+        return_addresses,
+        frame_offsets,
+        ends,
+        tags,
+        contexts,
+        addresses,
+    ] {
         column.into_iter().for_each(|word| out.word(word));
     }
     out.into_bytes()

@@ -44,7 +44,11 @@ fn stack_maps<'a>(placed: impl Iterator<Item = (&'a Linkable<'a>, Place)>) -> St
     let mut section = StackMapSection::default();
     for (function, place) in placed {
         for (offset, frame_size, frame_offsets) in function.code.stack_maps() {
-            section.push(place.start + u64::from(offset), frame_size, frame_offsets.into_iter());
+            section.push(
+                place.start + u64::from(offset),
+                frame_size,
+                frame_offsets.into_iter(),
+            );
         }
     }
     section
@@ -55,10 +59,15 @@ fn traps<'a>(placed: impl Iterator<Item = (&'a Linkable<'a>, Place)>) -> TrapEnc
     let mut entries = Vec::new();
     for (function, place) in placed {
         entries.clear();
-        entries.extend(function.code.traps().map(|(code_offset, code)| TrapInformation {
-            code_offset,
-            trap_code: CompiledTrap::from_u8(code).expect("checked when it was read"),
-        }));
+        entries.extend(
+            function
+                .code
+                .traps()
+                .map(|(code_offset, code)| TrapInformation {
+                    code_offset,
+                    trap_code: CompiledTrap::from_u8(code).expect("checked when it was read"),
+                }),
+        );
         section.push(place.range(), &entries);
     }
     section

@@ -32,7 +32,9 @@ pub(crate) struct Linkable<'a> {
 impl Linkable<'_> {
     /// The offset of the body in the input, for functions that have one.
     fn source(&self) -> FilePos {
-        self.parameters.base_source_offset().map_or_else(FilePos::none, FilePos::new)
+        self.parameters
+            .base_source_offset()
+            .map_or_else(FilePos::none, FilePos::new)
     }
 }
 

@@ -32,7 +32,10 @@ pub(super) fn append(
     for function in functions {
         let code = function.code.code;
         let start = text.append(true, code, function.code.alignment, &mut control);
-        let place = Place { start, length: code.len() as u64 };
+        let place = Place {
+            start,
+            length: code.len() as u64,
+        };
         places.push(place);
         if let Some(name) = &function.symbol {
             symbol(object, section, name, place);
@@ -43,11 +46,17 @@ pub(super) fn append(
             let target = targets.index(relocation.target);
             let offset = start + u64::from(relocation.offset);
             let resolved = text.resolve_reloc(offset, relocation.kind, relocation.addend, target);
-            assert!(resolved, "the text section does not know {:?}", relocation.kind);
+            assert!(
+                resolved,
+                "the text section does not know {:?}",
+                relocation.kind
+            );
         }
     }
     let align = engine.compiler().page_size_align();
-    object.section_mut(section).set_data(text.finish(&mut control), align);
+    object
+        .section_mut(section)
+        .set_data(text.finish(&mut control), align);
     let size = object.append_section_data(section, &[], align);
     append_unwind(object, engine, functions, &places, size);
     places
@@ -97,7 +106,11 @@ struct Targets {
 impl Targets {
     fn new(functions: &[Linkable<'_>], imported: u32) -> Targets {
         Targets {
-            by_key: functions.iter().map(|function| function.key).zip(0..).collect(),
+            by_key: functions
+                .iter()
+                .map(|function| function.key)
+                .zip(0..)
+                .collect(),
             imported,
         }
     }

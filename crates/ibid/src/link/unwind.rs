@@ -14,9 +14,11 @@
 //! ```
 
 use cranelift_codegen::isa::unwind::systemv::UnwindInfo;
-use gimli::constants::{self, DwEhPe};
-use gimli::write::{Address, CommonInformationEntry, EhFrame, EndianVec, Error, FrameTable, Writer};
 use gimli::RunTimeEndian;
+use gimli::constants::{self, DwEhPe};
+use gimli::write::{
+    Address, CommonInformationEntry, EhFrame, EndianVec, Error, FrameTable, Writer,
+};
 use wasmtime_environ::Compiler;
 
 /// Where the fields of a stored entry lie.
@@ -60,7 +62,9 @@ pub(crate) fn section<'e>(
         section.extend_from_slice(entry);
         let mut fields = Vec::with_capacity(ADDRESS_END);
         write(endian, &mut fields, start as u64, 4);
-        let address = function.wrapping_sub(text_size).wrapping_sub((start + ADDRESS) as u64);
+        let address = function
+            .wrapping_sub(text_size)
+            .wrapping_sub((start + ADDRESS) as u64);
         write(endian, &mut fields, address, 8);
         section[start..start + ADDRESS_END].copy_from_slice(&fields);
     }
@@ -78,7 +82,10 @@ fn common_entry(compiler: &dyn Compiler) -> Option<CommonInformationEntry> {
 fn encode_common(compiler: &dyn Compiler) -> Option<Vec<u8>> {
     let mut table = FrameTable::default();
     let common = table.add_cie(common_entry(compiler)?);
-    table.add_fde(common, gimli::write::FrameDescriptionEntry::new(Address::Constant(0), 0));
+    table.add_fde(
+        common,
+        gimli::write::FrameDescriptionEntry::new(Address::Constant(0), 0),
+    );
     let mut bytes = encode(compiler, &table)?;
     let length = read_u32(endian(compiler)?, &bytes)? as usize + 4;
     bytes.truncate(length);
@@ -137,7 +144,12 @@ impl Writer for PcRelative {
         self.0.write_at(offset, bytes)
     }
 
-    fn write_eh_pointer(&mut self, address: Address, encoding: DwEhPe, size: u8) -> Result<(), Error> {
+    fn write_eh_pointer(
+        &mut self,
+        address: Address,
+        encoding: DwEhPe,
+        size: u8,
+    ) -> Result<(), Error> {
         let Address::Constant(value) = address else {
             return Err(Error::InvalidAddress);
         };

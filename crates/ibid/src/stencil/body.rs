@@ -22,9 +22,9 @@
 //! order, so that the stencil says which operators name the same entity.
 
 use super::facts::{ModuleFacts, record};
-use super::parameters::{FunctionParameters, SourceShift};
 use super::key::Digest;
 use super::operators::{Class, class_of, memarg_of};
+use super::parameters::{FunctionParameters, SourceShift};
 use super::{FunctionStencil, StencilKind};
 use crate::bytes::Writer;
 use crate::fingerprint::Fingerprint;
@@ -187,7 +187,12 @@ impl<'f, 'b> Split<'f, 'b> {
     }
 
     /// Takes in all that `operator`, which lies at `start..end`, refers to.
-    fn resolve(&mut self, operator: &Operator<'_>, start: usize, end: usize) -> Result<(), NotCovered> {
+    fn resolve(
+        &mut self,
+        operator: &Operator<'_>,
+        start: usize,
+        end: usize,
+    ) -> Result<(), NotCovered> {
         if let Some(memarg) = memarg_of(operator) {
             return self.memory(memarg.memory);
         }
@@ -201,8 +206,14 @@ impl<'f, 'b> Split<'f, 'b> {
             Operator::GlobalGet { global_index } | Operator::GlobalSet { global_index } => {
                 self.global(*global_index)
             }
-            Operator::CallIndirect { type_index, table_index }
-            | Operator::ReturnCallIndirect { type_index, table_index } => {
+            Operator::CallIndirect {
+                type_index,
+                table_index,
+            }
+            | Operator::ReturnCallIndirect {
+                type_index,
+                table_index,
+            } => {
                 self.named_type(*type_index)?;
                 self.table(*table_index)
             }
@@ -210,9 +221,9 @@ impl<'f, 'b> Split<'f, 'b> {
                 self.named_type(*type_index)
             }
             Operator::RefFunc { function_index } => self.function_reference(*function_index),
-            Operator::MemorySize { mem } | Operator::MemoryGrow { mem } | Operator::MemoryFill { mem } => {
-                self.memory(*mem)
-            }
+            Operator::MemorySize { mem }
+            | Operator::MemoryGrow { mem }
+            | Operator::MemoryFill { mem } => self.memory(*mem),
             Operator::MemoryCopy { dst_mem, src_mem } => {
                 self.memory(*dst_mem)?;
                 self.memory(*src_mem)
@@ -227,7 +238,10 @@ impl<'f, 'b> Split<'f, 'b> {
             | Operator::TableGrow { table }
             | Operator::TableSize { table }
             | Operator::TableFill { table } => self.table(*table),
-            Operator::TableCopy { dst_table, src_table } => {
+            Operator::TableCopy {
+                dst_table,
+                src_table,
+            } => {
                 self.table(*dst_table)?;
                 self.table(*src_table)
             }
@@ -307,7 +321,8 @@ impl<'f, 'b> Split<'f, 'b> {
 
     /// Puts `token` in place of the operator at `start..end`.
     fn replace(&mut self, start: usize, end: usize, token: [u8; 4]) {
-        self.stencil.extend_from_slice(&self.bytes[self.copied..start]);
+        self.stencil
+            .extend_from_slice(&self.bytes[self.copied..start]);
         self.stencil.extend_from_slice(&token);
         self.copied = end;
         let delta = end as i64 - self.stencil.len() as i64;
@@ -336,14 +351,18 @@ impl<'f, 'b> Split<'f, 'b> {
 
     fn named_type(&mut self, index: u32) -> Result<(), NotCovered> {
         if self.first(Fact::NamedType, index) {
-            self.facts.named_type(&mut self.out, index).ok_or(NotCovered)?;
+            self.facts
+                .named_type(&mut self.out, index)
+                .ok_or(NotCovered)?;
         }
         Ok(())
     }
 
     fn function_reference(&mut self, index: u32) -> Result<(), NotCovered> {
         if self.first(Fact::FunctionReference, index) {
-            self.facts.function_reference(&mut self.out, index).ok_or(NotCovered)?;
+            self.facts
+                .function_reference(&mut self.out, index)
+                .ok_or(NotCovered)?;
         }
         Ok(())
     }
@@ -378,14 +397,18 @@ impl<'f, 'b> Split<'f, 'b> {
 
     fn data_segment(&mut self, index: u32) -> Result<(), NotCovered> {
         if self.first(Fact::Data, index) {
-            self.facts.data_segment(&mut self.out, index).ok_or(NotCovered)?;
+            self.facts
+                .data_segment(&mut self.out, index)
+                .ok_or(NotCovered)?;
         }
         Ok(())
     }
 
     fn element_segment(&mut self, index: u32) -> Result<(), NotCovered> {
         if self.first(Fact::Element, index) {
-            self.facts.element_segment(&mut self.out, index).ok_or(NotCovered)?;
+            self.facts
+                .element_segment(&mut self.out, index)
+                .ok_or(NotCovered)?;
         }
         Ok(())
     }
@@ -409,7 +432,10 @@ impl<'f, 'b> Split<'f, 'b> {
 
     /// Branch hints name operators by their offset in the body, so with them the
     /// widths of the replaced operators are part of the stencil.
-    fn branch_hints(&mut self, hints: Option<SectionLimited<'_, BranchHint>>) -> Result<(), NotCovered> {
+    fn branch_hints(
+        &mut self,
+        hints: Option<SectionLimited<'_, BranchHint>>,
+    ) -> Result<(), NotCovered> {
         if hints.is_some() {
             self.fact(Fact::BranchHints);
             write_hints(&mut self.out, hints)?;
@@ -438,7 +464,11 @@ impl<'f, 'b> Split<'f, 'b> {
                 body: self.stencil,
                 facts: self.out.into_bytes(),
             },
-            FunctionParameters { base, callees: self.callees, shifts: self.shifts },
+            FunctionParameters {
+                base,
+                callees: self.callees,
+                shifts: self.shifts,
+            },
         ))
     }
 }

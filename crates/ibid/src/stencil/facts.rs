@@ -12,9 +12,8 @@ use std::sync::Arc;
 use wasmparser::{ValidatorResources, WasmModuleResources};
 use wasmtime_environ::{
     DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalIndex, Limits, MemoryIndex,
-    Module,
-    ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, Table, TableIndex, TagIndex,
-    TypeTrace, VMOffsets, WasmSubType,
+    Module, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, Table, TableIndex,
+    TagIndex, TypeTrace, VMOffsets, WasmSubType,
 };
 
 /// The facts of one module.
@@ -126,9 +125,10 @@ impl ModuleFacts {
             environment: Digest::default(),
             everything: Digest::default(),
             offsets,
-            data: indices(resources.as_ref().and_then(|r| r.data_count()).unwrap_or(0), |i| {
-                translation.runtime_data_map[DataIndex::from_u32(i)].map(|i| i.as_u32())
-            }),
+            data: indices(
+                resources.as_ref().and_then(|r| r.data_count()).unwrap_or(0),
+                |i| translation.runtime_data_map[DataIndex::from_u32(i)].map(|i| i.as_u32()),
+            ),
             elements: indices(resources.as_ref().map_or(0, |r| r.element_count()), |i| {
                 translation.passive_elem_map[ElemIndex::from_u32(i)].map(|i| i.as_u32())
             }),
@@ -164,7 +164,11 @@ impl ModuleFacts {
             out.word(module.functions[FuncIndex::new(index)].func_ref.as_u32());
             out.word(u32::from(self.is_referenced(index)));
         }
-        out.word(u32::from(self.resources.as_ref().is_some_and(|r| r.data_count().is_some())));
+        out.word(u32::from(
+            self.resources
+                .as_ref()
+                .is_some_and(|r| r.data_count().is_some()),
+        ));
         for segments in [&self.data, &self.elements] {
             out.u32(segments.len());
             for segment in segments {
@@ -283,12 +287,17 @@ impl ModuleFacts {
     /// The debug form of a validator's reference type holds every part of it; what
     /// a concrete one refers to is in the environment.
     fn element_type(&self, out: &mut Writer, index: usize) {
-        let ty = self.resources.as_ref().and_then(|r| r.element_type_at(index as u32));
+        let ty = self
+            .resources
+            .as_ref()
+            .and_then(|r| r.element_type_at(index as u32));
         record(out, format!("{ty:?}").as_bytes());
     }
 
     fn is_referenced(&self, index: usize) -> bool {
-        self.resources.as_ref().is_some_and(|r| r.is_function_referenced(index as u32))
+        self.resources
+            .as_ref()
+            .is_some_and(|r| r.is_function_referenced(index as u32))
     }
 }
 
@@ -354,7 +363,11 @@ fn type_facts(types: &ModuleTypesBuilder) -> (Vec<TypeFacts>, Digest) {
             // A type may refer forward within its group, and nowhere else; taking
             // the whole list when it refers to anything is simpler, and loses only
             // functions that use such types.
-            let covered = if references { all_types } else { prefixes[position] };
+            let covered = if references {
+                all_types
+            } else {
+                prefixes[position]
+            };
             out.raw(&covered.0);
             Digest::of("indexed type", &out.into_bytes())
         };
@@ -410,12 +423,7 @@ impl Exported {
     }
 }
 
-fn memory_location(
-    out: &mut Writer,
-    module: &Module,
-    offsets: &VMOffsets<u8>,
-    index: MemoryIndex,
-) {
+fn memory_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, index: MemoryIndex) {
     out.word(index.as_u32());
     match module.defined_memory_index(index) {
         Some(defined) => {
@@ -476,13 +484,16 @@ fn global_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, i
 /// the code; `FuncEnvironment::get_const_value_for_global` reads no other.
 fn global_value(out: &mut Writer, module: &Module, index: GlobalIndex) {
     let immutable = !module.globals[index].mutability;
-    let value = module.defined_global_index(index).filter(|_| immutable).and_then(|defined| {
-        let found = module
-            .global_initializers
-            .binary_search_by_key(&defined, |(defined, _)| *defined)
-            .ok()?;
-        Some(&module.global_initializers[found].1)
-    });
+    let value = module
+        .defined_global_index(index)
+        .filter(|_| immutable)
+        .and_then(|defined| {
+            let found = module
+                .global_initializers
+                .binary_search_by_key(&defined, |(defined, _)| *defined)
+                .ok()?;
+            Some(&module.global_initializers[found].1)
+        });
     serialize(out, &value);
 }
 

@@ -47,7 +47,11 @@ pub(crate) enum StencilKind {
 
 impl FunctionStencil {
     pub(crate) fn trampoline(kind: StencilKind, facts: Writer) -> FunctionStencil {
-        FunctionStencil { kind, body: Vec::new(), facts: facts.into_bytes() }
+        FunctionStencil {
+            kind,
+            body: Vec::new(),
+            facts: facts.into_bytes(),
+        }
     }
 
     /// The function's bytes with slots in place of callees and of blocks' types.

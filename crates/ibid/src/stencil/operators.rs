@@ -180,32 +180,55 @@ mod tests {
     #[test]
     fn the_class_follows_the_immediates_and_the_proposal() {
         assert_eq!(class_of(&Operator::I32Add), Class::Plain);
-        assert_eq!(class_of(&Operator::LocalGet { local_index: 3 }), Class::Plain);
-        assert_eq!(class_of(&Operator::Call { function_index: 3 }), Class::Resolved);
         assert_eq!(
-            class_of(&Operator::Block { blockty: BlockType::Empty }),
+            class_of(&Operator::LocalGet { local_index: 3 }),
+            Class::Plain
+        );
+        assert_eq!(
+            class_of(&Operator::Call { function_index: 3 }),
             Class::Resolved
         );
         assert_eq!(
-            class_of(&Operator::StructNew { struct_type_index: 0 }),
+            class_of(&Operator::Block {
+                blockty: BlockType::Empty
+            }),
+            Class::Resolved
+        );
+        assert_eq!(
+            class_of(&Operator::StructNew {
+                struct_type_index: 0
+            }),
             Class::Environment
         );
         assert_eq!(class_of(&Operator::ArrayLen), Class::Environment);
         assert_eq!(
-            class_of(&Operator::ArrayNewData { array_type_index: 0, array_data_index: 0 }),
+            class_of(&Operator::ArrayNewData {
+                array_type_index: 0,
+                array_data_index: 0
+            }),
             Class::Everything
         );
         assert_eq!(class_of(&Operator::CatchAll), Class::Everything);
-        assert_eq!(class_of(&Operator::ContNew { cont_type_index: 0 }), Class::Everything);
         assert_eq!(
-            class_of(&Operator::RefCastNullable { hty: HeapType::FUNC }),
+            class_of(&Operator::ContNew { cont_type_index: 0 }),
+            Class::Everything
+        );
+        assert_eq!(
+            class_of(&Operator::RefCastNullable {
+                hty: HeapType::FUNC
+            }),
             Class::Environment
         );
     }
 
     #[test]
     fn memargs_are_found() {
-        let memarg = MemArg { align: 2, max_align: 2, offset: 8, memory: 1 };
+        let memarg = MemArg {
+            align: 2,
+            max_align: 2,
+            offset: 8,
+            memory: 1,
+        };
         let load = Operator::I32Load { memarg };
         assert_eq!(memarg_of(&load).map(|m| m.memory), Some(1));
         let lane = Operator::V128Load8Lane { memarg, lane: 1 };

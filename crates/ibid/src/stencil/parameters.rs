@@ -59,12 +59,20 @@ impl FunctionParameters {
     /// Parameters of a function that has no source location: a trampoline whose
     /// slots name `callees`.
     pub(crate) fn without_source(callees: Vec<u32>) -> Self {
-        FunctionParameters { base: u32::MAX, callees, shifts: Vec::new() }
+        FunctionParameters {
+            base: u32::MAX,
+            callees,
+            shifts: Vec::new(),
+        }
     }
 
     /// Parameters of a function whose body, at `base`, is its own stencil.
     pub(crate) fn unsplit(base: u32, callees: Vec<u32>) -> Self {
-        FunctionParameters { base, callees, shifts: Vec::new() }
+        FunctionParameters {
+            base,
+            callees,
+            shifts: Vec::new(),
+        }
     }
 
     /// The offset of the function's body in the input, in bytes: the first byte of
@@ -83,7 +91,9 @@ impl FunctionParameters {
     pub fn source_offset(&self, location: RelSourceLoc) -> Option<u32> {
         let offset = location.offset()?;
         let base = self.base_source_offset()?;
-        let after = self.shifts.partition_point(|shift| shift.position <= offset);
+        let after = self
+            .shifts
+            .partition_point(|shift| shift.position <= offset);
         let delta = after.checked_sub(1).map_or(0, |i| self.shifts[i].delta);
         base.checked_add_signed(delta)?.checked_add(offset)
     }
@@ -96,7 +106,9 @@ impl FunctionParameters {
             i64::from(shift.position) + i64::from(shift.delta) <= i64::from(offset)
         });
         let delta = after.checked_sub(1).map_or(0, |i| self.shifts[i].delta);
-        offset.checked_add_signed(delta.checked_neg()?).map(RelSourceLoc::new)
+        offset
+            .checked_add_signed(delta.checked_neg()?)
+            .map(RelSourceLoc::new)
     }
 
     /// Everything but the base, which the module itself says.
@@ -115,12 +127,21 @@ impl FunctionParameters {
     pub(crate) fn read(input: &mut Reader<'_>, base: u32) -> Result<Self, Malformed> {
         let (callees, shifts) = (input.u32()?, input.u32()?);
         let callees = input.words(callees)?.collect();
-        let shifts = input.words(shifts.checked_mul(2).ok_or(Malformed)?)?.collect::<Vec<u32>>();
+        let shifts = input
+            .words(shifts.checked_mul(2).ok_or(Malformed)?)?
+            .collect::<Vec<u32>>();
         let shifts = shifts
             .chunks_exact(2)
-            .map(|pair| SourceShift { position: pair[0], delta: pair[1].cast_signed() })
+            .map(|pair| SourceShift {
+                position: pair[0],
+                delta: pair[1].cast_signed(),
+            })
             .collect();
-        Ok(FunctionParameters { base, callees, shifts })
+        Ok(FunctionParameters {
+            base,
+            callees,
+            shifts,
+        })
     }
 }
 
@@ -133,8 +154,14 @@ mod tests {
             base: 1000,
             callees: vec![7, 9],
             shifts: vec![
-                SourceShift { position: 14, delta: -1 },
-                SourceShift { position: 30, delta: 1 },
+                SourceShift {
+                    position: 14,
+                    delta: -1,
+                },
+                SourceShift {
+                    position: 30,
+                    delta: 1,
+                },
             ],
         }
     }

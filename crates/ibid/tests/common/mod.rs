@@ -28,7 +28,11 @@ impl Oracle {
         options.whole_artifacts = false;
         let shared: Arc<dyn CacheStore> = store.clone();
         let compiler = Compiler::with_options(&engine, shared, options);
-        Oracle { engine, compiler, store }
+        Oracle {
+            engine,
+            compiler,
+            store,
+        }
     }
 
     /// Compiles `wasm` both ways: both artifacts are the same, or both fail with the
@@ -64,7 +68,11 @@ impl Oracle {
 
 /// An error and its causes, without a backtrace.
 pub(crate) fn message(error: &wasmtime::Error) -> String {
-    error.chain().map(|cause| cause.to_string()).collect::<Vec<_>>().join("\n")
+    error
+        .chain()
+        .map(|cause| cause.to_string())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Where two artifacts differ first.
@@ -77,13 +85,22 @@ pub(crate) fn difference(ours: &[u8], plain: &[u8]) -> Option<String> {
     let offset = offset.unwrap_or(ours.len().min(plain.len())) as u64;
     let section = object::File::parse(plain).ok().and_then(|file| {
         let section = file.sections().find(|section| {
-            section.file_range().is_some_and(|(start, size)| (start..start + size).contains(&offset))
+            section
+                .file_range()
+                .is_some_and(|(start, size)| (start..start + size).contains(&offset))
         })?;
         let (start, _) = section.file_range()?;
-        Some(format!("in section {} at {:#x}", section.name().ok()?, offset - start))
+        Some(format!(
+            "in section {} at {:#x}",
+            section.name().ok()?,
+            offset - start
+        ))
     });
     let lengths = (ours.len(), plain.len());
-    Some(format!("at {offset:#x} {} of {lengths:?} bytes", section.unwrap_or_default()))
+    Some(format!(
+        "at {offset:#x} {} of {lengths:?} bytes",
+        section.unwrap_or_default()
+    ))
 }
 
 /// How many functions and trampolines were compiled.

@@ -12,12 +12,13 @@ use wasmparser::{
 
 /// An edited module.
 #[derive(Debug)]
-pub(super) struct Edited {
-    pub(super) wasm: Vec<u8>,
+pub struct Edited {
+    /// The module.
+    pub wasm: Vec<u8>,
     /// How many function bodies refer to a function whose index changed by `ref.func`.
-    pub(super) referring: u64,
+    pub referring: u64,
     /// Whether the module had no type for the new function.
-    pub(super) type_appended: bool,
+    pub type_appended: bool,
 }
 
 /// Inserts a function of type `[] -> []` as the first one that the module defines, and renumbers
@@ -27,7 +28,7 @@ pub(super) struct Edited {
 ///
 /// If the module cannot be read, defines no function, or has branch hints, which are not
 /// renumbered.
-pub(super) fn insert_function_at_front(wasm: &[u8]) -> Result<Edited> {
+pub fn insert_function_at_front(wasm: &[u8]) -> Result<Edited> {
     let mut insertion = Insertion {
         first: imported_functions(wasm)?,
         ..Insertion::default()

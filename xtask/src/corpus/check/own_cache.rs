@@ -39,10 +39,13 @@ fn engine(store: Arc<Recorder>) -> Result<Engine> {
     Ok(Engine::new(&config)?)
 }
 
+/// A value, and while compiling which release it was stored.
+type Stored = (Release, Vec<u8>);
+
 /// A store that knows which release its entries are of.
 #[derive(Debug, Default)]
 struct Recorder {
-    entries: RwLock<HashMap<Vec<u8>, (Release, Vec<u8>)>>,
+    entries: RwLock<HashMap<Vec<u8>, Stored>>,
     newer: AtomicBool,
     total: AtomicU64,
     found_in_older: AtomicU64,
