@@ -7,7 +7,7 @@
 //! is fed to the compiler's builder. Whether the result really is the same compiler
 //! is found out by the [self-check](crate::probe).
 
-use crate::stencil::Digest;
+use crate::stencil::{Digest, KeyFact, is_kept};
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use object::{Object as _, ObjectSection as _};
 use serde::Deserialize;
@@ -279,12 +279,16 @@ fn fingerprint(engine: &Engine, empty: &[u8]) -> Fingerprint {
     part(cranelift_codegen::VERSION.as_bytes());
     part(env!("CARGO_PKG_VERSION").as_bytes());
     part(&[u8::from(cfg!(gc_zeal)), u8::from(cfg!(miri))]);
-    part(empty);
-    part(
-        &engine
-            .get_memory_guaranteed_dense_image_size()
-            .to_le_bytes(),
-    );
+    if is_kept(KeyFact::EngineDescription) {
+        part(empty);
+    }
+    if is_kept(KeyFact::EngineDenseImages) {
+        part(
+            &engine
+                .get_memory_guaranteed_dense_image_size()
+                .to_le_bytes(),
+        );
+    }
     let mut set: Vec<String> = engine
         .get_cranelift_flags_set()
         .map(|(name, value)| format!("{name}={value}"))

@@ -2,7 +2,7 @@
 
 use crate::bytes::Writer;
 use crate::module::ParsedModule;
-use crate::stencil::{FunctionParameters, FunctionStencil, StencilKind};
+use crate::stencil::{FunctionParameters, FunctionStencil, KeyFact, StencilKind};
 use rustc_hash::FxHashSet;
 use std::fmt::Write as _;
 use wasmtime_environ::{
@@ -105,17 +105,23 @@ impl Job {
             // `Compiler::array_to_wasm_trampoline` reads the signature and calls.
             Job::ArrayToWasm(function) => {
                 let index = module.function_index(function).as_u32();
-                facts.raw(&module.facts.signature(index)?.0);
+                let signature = module.facts.signature(index)?;
+                facts.fact(KeyFact::ArrayToWasmSignature, |facts| {
+                    facts.raw(&signature.0)
+                });
                 (StencilKind::ArrayToWasm, vec![index])
             }
             // `Compiler::compile_wasm_to_array_trampoline` reads the signature.
             Job::WasmToArray(ty) => {
-                facts.raw(&module.facts.interned(ty).0);
+                let signature = module.facts.interned(ty);
+                facts.fact(KeyFact::WasmToArraySignature, |facts| {
+                    facts.raw(&signature.0)
+                });
                 (StencilKind::WasmToArray, Vec::new())
             }
             // `Compiler::compile_wasm_to_builtin` reads which builtin it is.
             Job::Builtin(builtin) => {
-                facts.word(builtin.index());
+                facts.fact(KeyFact::BuiltinNumber, |facts| facts.word(builtin.index()));
                 (StencilKind::Builtin, Vec::new())
             }
             // A thin shim around the other.
@@ -169,25 +175,37 @@ fn startup_type(module: &ParsedModule<'_>) -> Option<ModuleInternedTypeIndex> {
 fn startup_facts(facts: &mut Writer, module: &ParsedModule<'_>) -> Option<()> {
     let translation = &module.translation;
     facts.raw(&module.facts.everything().0);
-    let mut part = |text: String| {
-        facts.u32(text.len());
-        facts.raw(text.as_bytes());
-    };
-    part(format!("{:?}", translation.global_initializers));
-    part(format!("{:?}", translation.passive_elements));
-    part(format!("{:?}", translation.table_initialization));
-    part(format!("{:?}", translation.module.tables));
-    part(format!("{:?}", translation.start_func));
-    part(format!("{:?}", translation.module.startup));
     let MemoryInit::Processed(segments) = &translation.memory_init else {
         return None;
     };
+    let mut part = |fact: KeyFact, text: String| {
+        facts.fact(fact, |facts| {
+            facts.u32(text.len());
+            facts.raw(text.as_bytes());
+        });
+    };
+    let globals = format!("{:?}", translation.global_initializers);
+    part(KeyFact::StartupGlobals, globals);
+    let elements = format!("{:?}", translation.passive_elements);
+    part(KeyFact::StartupElements, elements);
+    let tables = format!("{:?}", translation.table_initialization);
+    part(KeyFact::StartupTables, tables);
+    let tables = format!("{:?}", translation.module.tables);
+    part(KeyFact::StartupTableTypes, tables);
+    let call = format!(
+        "{:?} {:?}",
+        translation.start_func, translation.module.startup
+    );
+    part(KeyFact::StartupCall, call);
     for (memory, offset, data) in segments {
         let offset = match offset {
             MemorySegmentOffset::Static(offset) => format!("static {offset}"),
             MemorySegmentOffset::Expr(expression) => format!("computed {expression:?}"),
         };
-        part(format!("{memory:?} {offset} {data:?}"));
+        part(
+            KeyFact::StartupData,
+            format!("{memory:?} {offset} {data:?}"),
+        );
     }
     Some(())
 }

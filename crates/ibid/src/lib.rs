@@ -71,3 +71,6 @@ pub use primitives::Functions;
 pub use progress::{Progress, ProgressCallback};
 pub use report::{CodeBytes, Counts, Report, StoreReport, Times};
 pub use stencil::{FunctionParameters, FunctionStencil, RelSourceLoc, StencilKey};
+#[cfg(feature = "drop-facts")]
+#[doc(hidden)]
+pub use stencil::{KeyFact, drop_fact};

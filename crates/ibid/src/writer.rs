@@ -34,19 +34,15 @@ impl Writer {
     }
 
     /// Writes `batch` now. Says how many entries the store took.
+    ///
+    /// An empty batch is written too: a store may take the occasion to note which of
+    /// its entries were in use.
     pub(crate) fn write(&self, batch: Vec<Entry>) -> usize {
-        if batch.is_empty() {
-            0
-        } else {
-            self.store.insert_many(batch)
-        }
+        self.store.insert_many(batch)
     }
 
     /// Writes `batch` soon. When no thread can be had, it is written now.
     pub(crate) fn write_behind(&self, batch: Vec<Entry>) {
-        if batch.is_empty() {
-            return;
-        }
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.is_none() {
             *thread = self.spawn();

@@ -1,36 +1,5 @@
-//! The bytes of a compiled stencil.
-//!
-//! Flat arrays of little-endian 32-bit words, read in place:
-//!
-//! ```text
-//! offset  field
-//!  0      magic "ibF1"
-//!  4      length of the code in bytes
-//!  8      alignment of the code in bytes
-//! 12      flags: bit 0 needs a GC heap, bit 1 has unwind information
-//! 16      number of relocations
-//! 20      number of traps
-//! 24      number of address map entries
-//! 28      words of stack maps
-//! 32      number of call sites with exception handlers
-//! 36      number of exception handlers
-//! 40      length of the unwind entry in bytes
-//! 44      code, padded to 4
-//!         relocations, 20 bytes each:
-//!           offset in the code │ kind │ target │ addend (64 bits)
-//!         traps: offset in the code, each; then a code byte each, padded to 4
-//!         address map: offset in the code │ relative source location, each
-//!         stack maps: offset in the code │ frame size │ n │ n frame offsets, each
-//!         call sites: return address │ frame offset │ number of handlers, each
-//!         handlers: tag │ context │ offset in the code, each
-//!         unwind entry, padded to 4
-//! ```
-//!
-//! `u32::MAX` stands for "none" in source locations, frame offsets, tags and
-//! contexts. A relocation's target is `slot << 1` for a callee slot and
-//! `builtin << 1 | 1` for the trampoline of one of Wasmtime's builtin functions.
-//! The unwind entry is one frame description entry of `.eh_frame` with its pointer to
-//! the common entry and its address left zero (see [`crate::link`]).
+//! Reading and writing of the bytes of a compiled stencil, which [the parent
+//! module](super) draws.
 
 use crate::bytes::{Malformed, Reader, Words, Writer};
 use crate::stencil::RelSourceLoc;

@@ -23,6 +23,7 @@
 
 use super::facts::{ModuleFacts, record};
 use super::key::Digest;
+use super::named::KeyFact;
 use super::operators::{Class, class_of, memarg_of};
 use super::parameters::{FunctionParameters, SourceShift};
 use super::{FunctionStencil, StencilKind};
@@ -100,8 +101,11 @@ pub(crate) fn exact_key(
     hints: Option<SectionLimited<'_, BranchHint>>,
 ) -> Result<Digest, NotCovered> {
     let mut out = Writer::default();
-    out.raw(&facts.everything().0);
-    out.raw(&facts.signature(index).ok_or(NotCovered)?.0);
+    out.fact(KeyFact::ExactEverything, |out| {
+        out.raw(&facts.everything().0)
+    });
+    let signature = facts.signature(index).ok_or(NotCovered)?;
+    out.fact(KeyFact::ExactSignature, |out| out.raw(&signature.0));
     write_hints(&mut out, hints)?;
     let mut hasher = fingerprint.hasher("exact body");
     hasher.update(&out.into_bytes());
@@ -152,7 +156,8 @@ impl<'f, 'b> Split<'f, 'b> {
     fn signature(&mut self, index: u32) -> Result<(), NotCovered> {
         let signature = self.facts.signature(index).ok_or(NotCovered)?;
         self.fact(Fact::Signature);
-        self.out.raw(&signature.0);
+        self.out
+            .fact(KeyFact::OwnSignature, |out| out.raw(&signature.0));
         Ok(())
     }
 
@@ -310,7 +315,7 @@ impl<'f, 'b> Split<'f, 'b> {
                 if slot == next {
                     let digest = self.facts.block_type(index).ok_or(NotCovered)?;
                     self.fact(Fact::BlockType);
-                    self.out.raw(&digest.0);
+                    self.out.fact(KeyFact::BlockType, |out| out.raw(&digest.0));
                 }
                 let [low, high] = u16::try_from(slot).map_err(|_| NotCovered)?.to_le_bytes();
                 self.replace(start, end, [self.bytes[start], 0x3f, low, high]);
@@ -438,12 +443,17 @@ impl<'f, 'b> Split<'f, 'b> {
     ) -> Result<(), NotCovered> {
         if hints.is_some() {
             self.fact(Fact::BranchHints);
-            write_hints(&mut self.out, hints)?;
-            self.out.u32(self.shifts.len());
-            for shift in &self.shifts {
-                self.out.word(shift.position);
-                self.out.word(shift.delta.cast_unsigned());
-            }
+            let mut written = Writer::default();
+            write_hints(&mut written, hints)?;
+            let written = written.into_bytes();
+            self.out.fact(KeyFact::BranchHints, |out| out.raw(&written));
+            self.out.fact(KeyFact::HintedWidths, |out| {
+                out.u32(self.shifts.len());
+                for shift in &self.shifts {
+                    out.word(shift.position);
+                    out.word(shift.delta.cast_unsigned());
+                }
+            });
         }
         Ok(())
     }
@@ -451,11 +461,15 @@ impl<'f, 'b> Split<'f, 'b> {
     fn finish(mut self) -> Result<(FunctionStencil, FunctionParameters), NotCovered> {
         if self.needs_environment {
             self.fact(Fact::Environment);
-            self.out.raw(&self.facts.environment().0);
+            let environment = self.facts.environment();
+            self.out
+                .fact(KeyFact::Environment, |out| out.raw(&environment.0));
         }
         if self.needs_everything {
             self.fact(Fact::Everything);
-            self.out.raw(&self.facts.everything().0);
+            let everything = self.facts.everything();
+            self.out
+                .fact(KeyFact::Everything, |out| out.raw(&everything.0));
         }
         let base = u32::try_from(self.base()).map_err(|_| NotCovered)?;
         Ok((

@@ -6,6 +6,7 @@
 //! reads it, and where it enters a key.
 
 use super::key::Digest;
+use super::named::KeyFact;
 use crate::bytes::Writer;
 use serde::Serialize;
 use std::sync::Arc;
@@ -80,9 +81,12 @@ impl ModuleFacts {
                 .iter()
                 .map(|(index, memory)| {
                     let mut out = Writer::default();
-                    serialize(&mut out, memory);
-                    out.word(u32::from(exported.memories[index.index()]));
-                    memory_location(&mut out, module, &offsets, index);
+                    out.fact(KeyFact::MemoryType, |out| serialize(out, memory));
+                    let exported = exported.memories[index.index()];
+                    out.fact(KeyFact::MemoryExported, |out| out.word(exported.into()));
+                    out.fact(KeyFact::MemoryPlace, |out| {
+                        memory_location(out, module, &offsets, index);
+                    });
                     out.into_bytes().into()
                 })
                 .collect(),
@@ -91,10 +95,17 @@ impl ModuleFacts {
                 .iter()
                 .map(|(index, table)| {
                     let mut out = Writer::default();
-                    serialize(&mut out, &as_bodies_see(*table));
-                    digest(&mut out, refers(table).then_some(all_types));
-                    out.word(u32::from(exported.tables[index.index()]));
-                    table_location(&mut out, module, &offsets, index);
+                    out.fact(KeyFact::TableType, |out| {
+                        serialize(out, &as_bodies_see(*table))
+                    });
+                    out.fact(KeyFact::TableReferredTypes, |out| {
+                        digest(out, refers(table).then_some(all_types));
+                    });
+                    let exported = exported.tables[index.index()];
+                    out.fact(KeyFact::TableExported, |out| out.word(exported.into()));
+                    out.fact(KeyFact::TablePlace, |out| {
+                        table_location(out, module, &offsets, index);
+                    });
                     out.into_bytes().into()
                 })
                 .collect(),
@@ -103,11 +114,16 @@ impl ModuleFacts {
                 .iter()
                 .map(|(index, global)| {
                     let mut out = Writer::default();
-                    serialize(&mut out, global);
-                    digest(&mut out, refers(global).then_some(all_types));
-                    out.word(u32::from(exported.globals[index.index()]));
-                    global_location(&mut out, module, &offsets, index);
-                    global_value(&mut out, module, index);
+                    out.fact(KeyFact::GlobalType, |out| serialize(out, global));
+                    out.fact(KeyFact::GlobalReferredTypes, |out| {
+                        digest(out, refers(global).then_some(all_types));
+                    });
+                    let exported = exported.globals[index.index()];
+                    out.fact(KeyFact::GlobalExported, |out| out.word(exported.into()));
+                    out.fact(KeyFact::GlobalPlace, |out| {
+                        global_location(out, module, &offsets, index);
+                    });
+                    out.fact(KeyFact::GlobalValue, |out| global_value(out, module, index));
                     out.into_bytes().into()
                 })
                 .collect(),
@@ -116,9 +132,13 @@ impl ModuleFacts {
                 .iter()
                 .map(|(index, tag)| {
                     let mut out = Writer::default();
-                    serialize(&mut out, tag);
-                    digest(&mut out, Some(all_types));
-                    tag_location(&mut out, module, &offsets, index);
+                    out.fact(KeyFact::TagType, |out| serialize(out, tag));
+                    out.fact(KeyFact::TagReferredTypes, |out| {
+                        digest(out, Some(all_types))
+                    });
+                    out.fact(KeyFact::TagPlace, |out| {
+                        tag_location(out, module, &offsets, index)
+                    });
                     out.into_bytes().into()
                 })
                 .collect(),
@@ -215,9 +235,11 @@ impl ModuleFacts {
     pub(crate) fn named_type(&self, out: &mut Writer, type_index: u32) -> Option<()> {
         let interned = *self.type_indices.get(type_index as usize)?;
         let ty = &self.types[interned as usize];
-        out.word(interned);
-        out.word(u32::from(ty.plain));
-        out.raw(&ty.digest.0);
+        out.fact(KeyFact::NamedTypeNumber, |out| out.word(interned));
+        out.fact(KeyFact::NamedTypeStructure, |out| {
+            out.word(u32::from(ty.plain));
+            out.raw(&ty.digest.0);
+        });
         Some(())
     }
 
@@ -227,12 +249,17 @@ impl ModuleFacts {
         if function.known {
             return None;
         }
-        out.raw(&self.types[function.signature as usize].digest.0);
-        out.word(u32::from(function.imported));
+        let signature = &self.types[function.signature as usize].digest;
+        out.fact(KeyFact::CalleeSignature, |out| out.raw(&signature.0));
+        out.fact(KeyFact::CalleeImported, |out| {
+            out.word(function.imported.into())
+        });
         if function.imported {
             let index = FuncIndex::from_u32(index);
-            out.word(self.offsets.vmctx_vmfunction_import_wasm_call(index));
-            out.word(self.offsets.vmctx_vmfunction_import_vmctx(index));
+            out.fact(KeyFact::CalleePlace, |out| {
+                out.word(self.offsets.vmctx_vmfunction_import_wasm_call(index));
+                out.word(self.offsets.vmctx_vmfunction_import_vmctx(index));
+            });
         }
         Some(())
     }
@@ -240,10 +267,12 @@ impl ModuleFacts {
     /// What `ref.func` reads; its code holds the index itself.
     pub(crate) fn function_reference(&self, out: &mut Writer, index: u32) -> Option<()> {
         let function = self.functions.get(index as usize)?;
-        out.word(index);
-        out.word(function.signature);
-        out.raw(&self.types[function.signature as usize].digest.0);
-        out.word(u32::from(self.is_referenced(index as usize)));
+        out.fact(KeyFact::ReferenceType, |out| {
+            out.word(function.signature);
+            out.raw(&self.types[function.signature as usize].digest.0);
+        });
+        let declared = self.is_referenced(index as usize);
+        out.fact(KeyFact::ReferenceDeclared, |out| out.word(declared.into()));
         Some(())
     }
 
@@ -266,11 +295,15 @@ impl ModuleFacts {
     /// A data segment that `memory.init` or `data.drop` names.
     pub(crate) fn data_segment(&self, out: &mut Writer, index: u32) -> Option<()> {
         let runtime_index = *self.data.get(index as usize)?;
-        out.word(runtime_index.unwrap_or(u32::MAX));
+        out.fact(KeyFact::DataNumber, |out| {
+            out.word(runtime_index.unwrap_or(u32::MAX))
+        });
         if let Some(index) = runtime_index {
             let index = wasmtime_environ::RuntimeDataIndex::from_u32(index);
-            out.word(self.offsets.vmctx_runtime_data_base(index));
-            out.word(self.offsets.vmctx_runtime_data_length(index));
+            out.fact(KeyFact::DataPlace, |out| {
+                out.word(self.offsets.vmctx_runtime_data_base(index));
+                out.word(self.offsets.vmctx_runtime_data_length(index));
+            });
         }
         Some(())
     }
@@ -278,9 +311,13 @@ impl ModuleFacts {
     /// An element segment that `table.init` or `elem.drop` names.
     pub(crate) fn element_segment(&self, out: &mut Writer, index: u32) -> Option<()> {
         let passive_index = *self.elements.get(index as usize)?;
-        out.word(passive_index.unwrap_or(u32::MAX));
-        self.element_type(out, index as usize);
-        out.raw(&self.environment.0);
+        out.fact(KeyFact::ElementNumber, |out| {
+            out.word(passive_index.unwrap_or(u32::MAX))
+        });
+        out.fact(KeyFact::ElementType, |out| {
+            self.element_type(out, index as usize);
+            out.raw(&self.environment.0);
+        });
         Some(())
     }
 

@@ -3,6 +3,7 @@
 mod body;
 mod facts;
 mod key;
+mod named;
 mod operators;
 mod parameters;
 
@@ -10,6 +11,10 @@ pub(crate) use body::{Scratch, exact_key, split};
 pub(crate) use facts::ModuleFacts;
 pub(crate) use key::Digest;
 pub use key::StencilKey;
+pub use named::KeyFact;
+#[cfg(feature = "drop-facts")]
+pub use named::drop_fact;
+pub(crate) use named::is_kept;
 pub use parameters::{FunctionParameters, RelSourceLoc};
 
 use crate::bytes::Writer;
