@@ -19,15 +19,15 @@ use crate::corpus::{self, Module, check};
 /// How often each figure is measured; the median counts.
 const RUNS: usize = 3;
 
-/// Measures all pairs whose newer module has at most `largest` bytes.
+/// Measures the pairs of the packages `only`, or all of them if there are none.
 ///
 /// # Errors
 ///
 /// Fails if a module cannot be fetched or an artifact is not Wasmtime's.
-pub fn run(largest: u64, out: &mut impl Write) -> Result<()> {
+pub fn run(only: &[String], out: &mut impl Write) -> Result<()> {
     let pairs: Vec<_> = corpus::pairs()
         .into_iter()
-        .filter(|(_, new)| new.bytes <= largest)
+        .filter(|(_, new)| only.is_empty() || only.iter().any(|name| name == new.name))
         .collect();
     for (old, new) in &pairs {
         for module in [*old, *new] {

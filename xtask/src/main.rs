@@ -32,9 +32,9 @@ enum Chore {
 
     /// Measure the table of the README.
     Figures {
-        /// Leave out the modules that are larger than this, in bytes.
-        #[arg(long, default_value_t = u64::MAX)]
-        largest: u64,
+        /// Measure the modules of this name only. Can be given several times.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
     },
 
     /// The part of the check that another process has.
@@ -74,7 +74,7 @@ fn run(chore: Chore) -> Result<()> {
     let options = match chore {
         Chore::Corpus(options) => options,
         Chore::Demo { module } => return demo::run(module.as_deref(), &mut out),
-        Chore::Figures { largest } => return figures::run(largest, &mut out),
+        Chore::Figures { only } => return figures::run(&only, &mut out),
         Chore::CorpusCheckProcess(options) => return check::run_process(&options),
     };
     if options.list {

@@ -31,7 +31,9 @@ impl Progress {
         ProgressCallback::new(move |progress| {
             if terminal && start.elapsed() > PATIENCE {
                 let bar = shown.get_or_init(|| bar(progress.total));
-                bar.set_length(progress.total);
+                if bar.length() != Some(progress.total) {
+                    bar.set_length(progress.total);
+                }
                 bar.set_position(progress.compiled);
             }
         })

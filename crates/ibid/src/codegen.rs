@@ -1,6 +1,6 @@
 //! Compiling what no store knows, with Wasmtime's own compiler.
 
-use crate::compiled::{Unstorable, harvest};
+use crate::compiled::{Layout, Unstorable, harvest};
 use crate::entries::{Entries, open, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
@@ -81,8 +81,11 @@ pub(crate) fn compile(
         &engine.tunables,
     )
     .map_err(CodegenError::Unstorable)?;
+    let stencil = parts.write();
+    // What Cranelift's cache gave may be anything; from here on it is relied on.
+    Layout::read(&stencil).map_err(|_| CodegenError::Unstorable(Unstorable::Malformed))?;
     Ok(Compiled {
-        stencil: parts.write(),
+        stencil,
         from_clif: traffic.found && traffic.inserted.is_none(),
         clif_entry: traffic.inserted,
     })

@@ -410,12 +410,15 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         Ok(())
     }
 
-    /// Whether each reference of `code` leads to a function that has code.
+    /// Whether each reference of `code` is one that the target knows, and leads to a
+    /// function that has code.
     fn fits(&self, code: Layout<'_>, parameters: &FunctionParameters) -> bool {
         let module = &self.module.translation.module;
         let defined = module.num_imported_funcs..module.functions.len();
+        let architecture = self.context.engine.isa.triple().architecture;
         code.relocations()
             .all(|record| match compiled::relocation(record, parameters) {
+                _ if !record.kind.is_of(architecture) => false,
                 Ok(relocation) => match relocation.target {
                     RelocationTarget::Function(index) => defined.contains(&(index as usize)),
                     RelocationTarget::Startup => !module.startup.is_none(),

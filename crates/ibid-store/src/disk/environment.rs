@@ -36,6 +36,9 @@ pub(super) struct Environment {
     pub(super) tables: Tables,
 }
 
+/// How many snapshots there may be at once, in all processes together.
+pub(super) const MAX_READERS: u32 = 1024;
+
 impl Environment {
     /// Opens the environment in `directory`, with tables, and maps `map_bytes` of its file.
     ///
@@ -50,7 +53,7 @@ impl Environment {
             .map_size(map_bytes)
             .max_dbs(TABLE_NAMES.len() as u32)
             // Each snapshot takes up one, in whichever process.
-            .max_readers(1024);
+            .max_readers(MAX_READERS);
         // SAFETY: of all flags that are unsafe this one is not: a commit waits until its pages
         // are on disk, but not until the meta page is that makes them current. If the machine
         // crashes, the last commit may be undone, which a cache can afford (a function is

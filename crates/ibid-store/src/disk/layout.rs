@@ -5,7 +5,7 @@
 //!     store.lock      empty; locked while a store is opened or removed
 //!     v1/             version 1 of the format
 //!         data.mdb    LMDB's data
-//!         lock.mdb    LMDB's locks and its table of readers
+//!         lock.mdb    LMDB's locks and its table of readers, made whole (as lock.mdb.new)
 //!     v1.removed-1    what `v1` is renamed to while process 1 removes it
 //! ```
 //!
@@ -16,6 +16,7 @@
 //! another process, then the two processes write to one data file under two locks. `store.lock`
 //! prevents that. It is never removed, for the same reason.
 
+use super::environment::MAX_READERS;
 use super::error::OpenError;
 use super::registry;
 use std::fs::{self, DirBuilder, File};
@@ -28,6 +29,7 @@ const DOOMED_PREFIX: &str = "v1.removed-";
 const LOCK_FILE: &str = "store.lock";
 const DATA_FILE: &str = "data.mdb";
 const DATABASE_LOCK_FILE: &str = "lock.mdb";
+const DATABASE_LOCK_FILE_ASIDE: &str = "lock.mdb.new";
 
 /// The directory of the database in a store's directory.
 pub(super) fn database_directory(directory: &Path) -> PathBuf {
@@ -56,6 +58,37 @@ fn make(directory: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory)
+}
+
+/// The length at which LMDB's lock file holds [`MAX_READERS`], in bytes: a slot of one cache line
+/// (64 bytes) for each reader, and what LMDB keeps before them, in whole pages.
+const DATABASE_LOCK_BYTES: usize = (MAX_READERS as usize * 64 + 1024).next_multiple_of(4096);
+
+/// Makes LMDB's lock file, if it is not there, with all its blocks.
+///
+/// LMDB itself would make it by setting its length, and then write to it through a mapping; on a
+/// full disk there is no block behind the mapping then, and the process ends with `SIGBUS`. LMDB
+/// takes a file that is long enough as it is, and whoever opens it first initializes it.
+pub(super) fn prepare_database_lock(database_directory: &Path) -> Result<(), OpenError> {
+    let path = database_directory.join(DATABASE_LOCK_FILE);
+    let aside = database_directory.join(DATABASE_LOCK_FILE_ASIDE);
+    let make = || -> io::Result<()> {
+        if path.try_exists()? {
+            return Ok(());
+        }
+        let written = fs::write(&aside, [0; DATABASE_LOCK_BYTES])
+            .and_then(|()| File::open(&aside)?.sync_all())
+            .and_then(|()| fs::rename(&aside, &path));
+        if written.is_err() {
+            // What is left of it would only take up space.
+            let _ = fs::remove_file(&aside);
+        }
+        written
+    };
+    make().map_err(|source| OpenError::File {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// Waits until nobody else opens or removes the store in `directory`. The lock is held until the
@@ -117,7 +150,7 @@ fn discard_doomed(directory: &Path) -> io::Result<()> {
         {
             continue;
         }
-        for file in [DATA_FILE, DATABASE_LOCK_FILE] {
+        for file in [DATA_FILE, DATABASE_LOCK_FILE, DATABASE_LOCK_FILE_ASIDE] {
             match fs::remove_file(entry.path().join(file)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -132,7 +165,7 @@ fn discard_doomed(directory: &Path) -> io::Result<()> {
 fn check_only_ours(database_directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(database_directory)? {
         let name = entry?.file_name();
-        if name != DATA_FILE && name != DATABASE_LOCK_FILE {
+        if name != DATA_FILE && name != DATABASE_LOCK_FILE && name != DATABASE_LOCK_FILE_ASIDE {
             let message = format!(
                 "{} is not the cache's, so {} is not removed",
                 Path::new(&name).display(),

@@ -50,6 +50,7 @@ pub(super) fn open(directory: &Path, map_bytes: u64) -> Result<SharedEnvironment
 }
 
 fn open_new(database_directory: &Path, map_bytes: u64) -> Result<Environment, OpenError> {
+    layout::prepare_database_lock(database_directory)?;
     let largest_map = data_file::check(&layout::data_file(database_directory))?;
     // With a map smaller than another process has, nothing could be read any more once that
     // process has made the file larger than the map.

@@ -24,6 +24,8 @@ pub(crate) enum Unstorable {
     ExceptionContext,
     #[error("debug information")]
     DebugInfo,
+    #[error("metadata that does not fit the code")]
+    Malformed,
 }
 
 /// Takes out of `compiled` all that the artifact needs, in terms of `parameters`.

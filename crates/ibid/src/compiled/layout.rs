@@ -4,6 +4,7 @@
 use crate::bytes::{Malformed, Reader, Words, Writer};
 use crate::stencil::RelSourceLoc;
 use cranelift_codegen::binemit::Reloc;
+use target_lexicon::Architecture;
 
 const MAGIC: [u8; 4] = *b"ibF1";
 const NEEDS_GC_HEAP: u32 = 1;
@@ -88,6 +89,27 @@ impl RelocationKind {
             RelocationKind::Arm64Call => Reloc::Arm64Call,
             RelocationKind::RiscvCallPlt => Reloc::RiscvCallPlt,
             RelocationKind::S390xPltRel32Dbl => Reloc::S390xPLTRel32Dbl,
+        }
+    }
+
+    /// Whether Cranelift resolves this kind with this addend in a text section
+    /// (`LabelUse::from_reloc` of each target in release 0.135.8).
+    fn takes(self, addend: i64) -> bool {
+        match self {
+            RelocationKind::X86CallPcRel4 => addend == -4,
+            RelocationKind::Arm64Call => addend == 0,
+            RelocationKind::RiscvCallPlt => true,
+            RelocationKind::S390xPltRel32Dbl => addend == 2,
+        }
+    }
+
+    /// Whether code for `architecture` has relocations of this kind.
+    pub(crate) fn is_of(self, architecture: Architecture) -> bool {
+        match self {
+            RelocationKind::X86CallPcRel4 => architecture == Architecture::X86_64,
+            RelocationKind::Arm64Call => matches!(architecture, Architecture::Aarch64(_)),
+            RelocationKind::RiscvCallPlt => matches!(architecture, Architecture::Riscv64(_)),
+            RelocationKind::S390xPltRel32Dbl => architecture == Architecture::S390x,
         }
     }
 
@@ -269,6 +291,7 @@ impl<'a> Layout<'a> {
                     .checked_add(4)
                     .is_some_and(|end| end <= length),
             )?;
+            ensure(record.kind.takes(record.addend))?;
             if let Target::Builtin(builtin) = record.target {
                 ensure(builtin < wasmtime_environ::BuiltinFunctionIndex::len())?;
             }

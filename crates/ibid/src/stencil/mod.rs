@@ -11,10 +11,11 @@ pub(crate) use body::{Scratch, exact_key, split};
 pub(crate) use facts::ModuleFacts;
 pub(crate) use key::Digest;
 pub use key::StencilKey;
-pub use named::KeyFact;
-#[cfg(feature = "drop-facts")]
-pub use named::drop_fact;
+#[cfg(not(feature = "drop-facts"))]
+pub(crate) use named::KeyFact;
 pub(crate) use named::is_kept;
+#[cfg(feature = "drop-facts")]
+pub use named::{KeyFact, drop_fact};
 pub use parameters::{FunctionParameters, RelSourceLoc};
 
 use crate::bytes::Writer;

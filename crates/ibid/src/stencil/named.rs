@@ -10,6 +10,7 @@ use crate::bytes::Writer;
 macro_rules! define_facts {
     ($( $(#[$doc:meta])* $name:ident, )*) => {
         /// A fact that keys hold, by its name.
+        #[cfg_attr(not(feature = "drop-facts"), allow(unreachable_pub))]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum KeyFact {
