@@ -70,6 +70,14 @@ pub(super) fn check(path: &Path) -> Result<u64, OpenError> {
     let path = path.to_owned();
     match verdict {
         Verdict::Absent => Ok(0),
+        // Nothing was stored in it, and nobody has it open: it is made under the lock of the store,
+        // which the caller has.
+        Verdict::Unfinished => File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_len(0))
+            .map(|()| 0)
+            .map_err(|source| file_error(&path, source)),
         Verdict::Sound { map_bytes } => Ok(map_bytes),
         Verdict::Foreign => Err(OpenError::Foreign { path }),
         Verdict::Truncated { length, expected } => Err(OpenError::Truncated {
@@ -82,14 +90,21 @@ pub(super) fn check(path: &Path) -> Result<u64, OpenError> {
 
 enum Verdict {
     Absent,
-    Sound { map_bytes: u64 },
+    /// Whoever made it ran out of space, or was killed, between the two meta pages.
+    Unfinished,
+    Sound {
+        map_bytes: u64,
+    },
     Foreign,
-    Truncated { length: u64, expected: u64 },
+    Truncated {
+        length: u64,
+        expected: u64,
+    },
 }
 
 impl Verdict {
     fn is_sound(&self) -> bool {
-        matches!(self, Verdict::Absent | Verdict::Sound { .. })
+        !matches!(self, Verdict::Foreign | Verdict::Truncated { .. })
     }
 }
 
@@ -102,7 +117,14 @@ fn look_at(path: &Path) -> io::Result<Verdict> {
         return Ok(Verdict::Absent);
     }
     let Some(meta) = newest_meta(&mut file)? else {
-        return Ok(Verdict::Foreign);
+        let unfinished = match meta_at(&mut file, 0)? {
+            Some(first) => file.metadata()?.len() < 2 * first.page_size,
+            None => false,
+        };
+        return Ok(match unfinished {
+            true => Verdict::Unfinished,
+            false => Verdict::Foreign,
+        });
     };
     // Pages are written before the meta page that makes them current. So the length is taken
     // after the meta page was read: the file of a writer at work is never too short for it.
