@@ -247,6 +247,8 @@ impl Configuration {
                     let engine = Engine::new(&self.config()).expect("the configuration is sound");
                     let mut options = Options::default();
                     options.whole_artifacts = whole_artifacts;
+                    // Where stencils are forgotten, something is left to find.
+                    options.clif = !whole_artifacts;
                     let oracle = Oracle::of(&engine, Arc::default(), options);
                     assert_eq!(oracle.compiler.plain_reason(), None, "{self:?}");
                     Rc::new(oracle)

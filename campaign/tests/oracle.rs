@@ -34,6 +34,8 @@ fn a_wrong_hit_is_seen_and_named() {
     let oracle = Oracle::over(&Config::new(), Arc::new(OpenStore::default()));
     oracle.check(&wasm).unwrap();
 
+    // The bundle has it right, so it goes.
+    oracle.store.entries().retain(|key, _| key[0] != b'b');
     // Somebody plants the code of one function as that of the other.
     let functions = oracle.compiler.functions(&wasm).unwrap();
     let (one, _) = functions.split(0).unwrap();

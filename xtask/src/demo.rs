@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-
+use ibid_bench::edits::insert_function_at_front;
 use wasmtime::Engine;
 
-use crate::corpus::{self, Module, check};
+use crate::command;
+use crate::corpus::{self, Module};
 
 /// The module that is shown if none is named: the smallest of the corpus.
 const DEFAULT: &str = "quickjs";
@@ -25,14 +26,12 @@ const DEFAULT: &str = "quickjs";
 pub fn run(name: Option<&str>, out: &mut impl Write) -> Result<()> {
     let module = find(name.unwrap_or(DEFAULT))?;
     corpus::fetch(std::slice::from_ref(module), out)?;
-    let ibid = build()?;
+    let ibid = command::build()?;
     let folder = tempfile::tempdir()?;
     let original = corpus::path(module);
     let edited = folder.path().join("edited.wasm");
-    fs::write(
-        &edited,
-        check::insert_function_at_front(&fs::read(&original)?)?.wasm,
-    )?;
+    let inserted = insert_function_at_front(&fs::read(&original)?, 0)?;
+    fs::write(&edited, inserted.wasm)?;
 
     let demo = Demo {
         engine: Engine::default(),
@@ -61,18 +60,6 @@ fn find(name: &str) -> Result<&'static Module> {
             names.join(", ")
         )
     })
-}
-
-/// Builds the command; says where it is.
-fn build() -> Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--package", "ibid-cli"])
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "the command `ibid` does not build");
-    let mut ibid = std::env::current_exe()?;
-    ibid.set_file_name(format!("ibid{}", std::env::consts::EXE_SUFFIX));
-    Ok(ibid)
 }
 
 struct Demo<'f> {

@@ -2,6 +2,7 @@
 //!
 //! It is a library so that benchmarks can find the corpus the way the chores do.
 
+pub mod bench;
+mod command;
 pub mod corpus;
 pub mod demo;
-pub mod figures;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use xtask::corpus::{self, check};
-use xtask::{demo, figures};
+use xtask::{bench, demo};
 
 /// Chores of the project.
 #[derive(Debug, Parser)]
@@ -30,12 +30,8 @@ enum Chore {
         module: Option<String>,
     },
 
-    /// Measure the table of the README.
-    Figures {
-        /// Measure the modules of this name only. Can be given several times.
-        #[arg(long, value_name = "NAME")]
-        only: Vec<String>,
-    },
+    /// Measure ibid beside Wasmtime, its incremental cache and its module cache, on the corpus.
+    Bench(bench::BenchOptions),
 
     /// The part of the check that another process has.
     #[command(hide = true)]
@@ -74,7 +70,7 @@ fn run(chore: Chore) -> Result<()> {
     let options = match chore {
         Chore::Corpus(options) => options,
         Chore::Demo { module } => return demo::run(module.as_deref(), &mut out),
-        Chore::Figures { only } => return figures::run(&only, &mut out),
+        Chore::Bench(options) => return bench::run(&options, &mut out),
         Chore::CorpusCheckProcess(options) => return check::run_process(&options),
     };
     if options.list {

@@ -6,8 +6,9 @@ use crate::edits::moves::{Moved, moved};
 use crate::oracle::Oracle;
 use crate::store::OpenStore;
 use crate::tally::Tally;
-use ibid::StencilKey;
+use ibid::FunctionStencil;
 use std::collections::BTreeMap;
+use wasmtime::Engine;
 
 /// Runs the case that `data` stands for.
 ///
@@ -53,14 +54,23 @@ fn check(case: &mut Case, oracle: &Oracle<OpenStore>, moved: &Moved) {
     }
     let exempt = moved.exempt();
     case.tally.exempt += exempt.len() as u64;
-    let (before, after) = (keys(oracle, &moved.before), keys(oracle, &moved.after));
+    let before = stencils(oracle, &moved.before);
+    let after = stencils(oracle, &moved.after);
     for (old, new) in &moved.functions {
         let Some(new) = new.filter(|_| !exempt.contains(old)) else {
             continue;
         };
+        let (before, after) = (&before[old], &after[&new]);
         assert_eq!(
-            before[old], after[&new],
-            "function {old}, now {new}, has another key"
+            before.body(),
+            after.body(),
+            "the stencil's body of function {old}, now {new}"
+        );
+        assert_eq!(
+            before.facts(),
+            after.facts(),
+            "the facts of function {old}, now {new}, whose stencil's body is {:02x?}",
+            before.body()
         );
     }
     let most = (moved.inserted + exempt.len()) as u64;
@@ -70,17 +80,21 @@ fn check(case: &mut Case, oracle: &Oracle<OpenStore>, moved: &Moved) {
     );
 }
 
-fn keys(oracle: &Oracle<OpenStore>, wasm: &[u8]) -> BTreeMap<u32, StencilKey> {
+fn stencils(oracle: &Oracle<OpenStore>, wasm: &[u8]) -> BTreeMap<u32, FunctionStencil> {
     let functions = oracle.compiler.functions(wasm).expect("it is valid");
-    let keys = functions.indices().map(|index| {
+    let stencils = functions.indices().map(|index| {
         let (stencil, _) = functions.split(index).expect("a valid body can be split");
-        (index, functions.key(&stencil))
+        (index, stencil)
     });
-    keys.collect()
+    stencils.collect()
 }
 
+/// Read off the symbols, which the engine itself may be set to leave out.
 fn has_startup(oracle: &Oracle<OpenStore>, wasm: &[u8]) -> bool {
-    let artifact = oracle.engine.precompile_module(wasm).expect("it is valid");
+    let mut config = oracle.engine.config().clone();
+    config.debug_symbols(true);
+    let engine = Engine::new(&config).expect("the configuration is sound");
+    let artifact = engine.precompile_module(wasm).expect("it is valid");
     let name = b"module_start[0]";
     artifact.windows(name.len()).any(|bytes| bytes == name)
 }

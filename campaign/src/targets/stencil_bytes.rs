@@ -77,7 +77,7 @@ fn damage_all(random: &mut Random, store: &OpenStore) -> u64 {
 /// Arbitrary bytes as a compiled stencil.
 fn bytes(data: &[u8]) {
     let parameters = FunctionParameters::default();
-    for bytes in [data.to_vec(), [b"ibF1", data].concat()] {
+    for bytes in [data.to_vec(), [b"ibF2", data].concat()] {
         use_up(bytes, &parameters);
     }
 }

@@ -3,6 +3,7 @@
 //! Holds no logic that a user of the library would miss: it parses the command line,
 //! reads and writes files, and prints.
 
+mod bench;
 mod cache;
 mod compile;
 mod human;
@@ -26,6 +27,13 @@ enum Command {
     Compile(Box<compile::Arguments>),
     /// Look at the cache, or clear it
     Cache(cache::Arguments),
+    /// Measure what ibid takes for a module of yours, beside Wasmtime and its caches
+    ///
+    /// The module is compiled with Wasmtime's default settings in all the situations that a build
+    /// meets: for the first time, unchanged, after edits that are made for the purpose, and after
+    /// the upgrade from A.wasm to B.wasm, if there are two. Each is measured in turns with
+    /// Wasmtime and its caches, and each artifact is compared with Wasmtime's.
+    Bench(bench::Arguments),
 }
 
 /// Why the command fails.
@@ -46,6 +54,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Compile(arguments) => compile::run(*arguments),
         Command::Cache(arguments) => cache::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

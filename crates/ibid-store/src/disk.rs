@@ -200,6 +200,10 @@ impl CacheStore for DiskStore {
         Box::new(DiskSnapshot::new(self))
     }
 
+    fn is_checked(&self) -> bool {
+        true
+    }
+
     fn counters(&self) -> Counters {
         self.trouble.counters()
     }

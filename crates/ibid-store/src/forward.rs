@@ -29,6 +29,10 @@ macro_rules! forward {
                 (**self).snapshot()
             }
 
+            fn is_checked(&self) -> bool {
+                (**self).is_checked()
+            }
+
             fn counters(&self) -> Counters {
                 (**self).counters()
             }
@@ -73,6 +77,10 @@ mod tests {
             Box::new(Empty)
         }
 
+        fn is_checked(&self) -> bool {
+            true
+        }
+
         fn counters(&self) -> Counters {
             Counters {
                 damaged: 7,
@@ -87,6 +95,7 @@ mod tests {
         assert_eq!(store.get_many(&[])[0].as_deref(), Some(&b"many"[..]));
         assert_eq!(store.insert_many(vec![]), 42);
         assert_eq!(store.snapshot().get(b"k"), None);
+        assert!(store.is_checked());
         assert_eq!(store.counters().damaged, 7);
     }
 

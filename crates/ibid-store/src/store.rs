@@ -55,6 +55,14 @@ pub trait CacheStore: Send + Sync + Debug {
         Box::new(ReadThrough(self))
     }
 
+    /// Whether every lookup compares a checksum of key and value, so that nobody else need do
+    /// so again.
+    ///
+    /// The default says no.
+    fn is_checked(&self) -> bool {
+        false
+    }
+
     /// What went wrong so far, as seen through this handle.
     ///
     /// The default says that nothing did.

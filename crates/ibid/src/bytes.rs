@@ -36,6 +36,14 @@ impl Writer {
         self.0.resize(self.0.len().next_multiple_of(4), 0);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -45,7 +53,7 @@ impl Writer {
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Reader(bytes)
     }
 
@@ -80,13 +88,14 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The number of bytes that were not taken yet.
+    pub(crate) fn remaining(&self) -> usize {
+        self.0.len()
     }
 }
 
 /// An array of 32-bit little-endian words, read in place.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {
@@ -94,48 +103,139 @@ impl<'a> Words<'a> {
         self.0.len() / 4
     }
 
+    pub(crate) fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// # Panics
+    ///
+    /// Panics if there are not so many words; [`get`](Self::get) does not.
     pub(crate) fn at(self, index: usize) -> u32 {
-        let at = index * 4;
-        u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+        self.get(index).expect("the index is in bounds")
+    }
+
+    pub(crate) fn get(self, index: usize) -> Option<u32> {
+        let rest = self.0.get(index.checked_mul(4)?..)?;
+        rest.first_chunk().copied().map(u32::from_le_bytes)
+    }
+
+    /// The first `count` words, and the rest.
+    pub(crate) fn split_at(self, count: usize) -> Result<(Words<'a>, Words<'a>), Malformed> {
+        let bytes = count.checked_mul(4).ok_or(Malformed)?;
+        let (head, tail) = self.0.split_at_checked(bytes).ok_or(Malformed)?;
+        Ok((Words(head), Words(tail)))
     }
 
     /// The words in records of `N`.
-    pub(crate) fn records<const N: usize>(self) -> impl ExactSizeIterator<Item = [u32; N]> + 'a {
-        (0..self.len() / N).map(move |i| std::array::from_fn(|field| self.at(i * N + field)))
+    pub(crate) fn records<const N: usize>(
+        self,
+    ) -> impl ExactSizeIterator<Item = [u32; N]> + Clone + 'a {
+        self.0.chunks_exact(4 * N).map(|record| {
+            std::array::from_fn(|field| {
+                let word = record[4 * field..].first_chunk();
+                u32::from_le_bytes(*word.expect("a record is so long"))
+            })
+        })
+    }
+
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = u32> + Clone + 'a {
+        self.records().map(|[word]| word)
     }
 }
 
-impl<'a> IntoIterator for Words<'a> {
-    type Item = u32;
-    type IntoIter = WordsIter<'a>;
+/// Appends `value` in LEB128.
+#[inline]
+pub(crate) fn write_uleb(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
 
-    fn into_iter(self) -> WordsIter<'a> {
-        WordsIter {
-            words: self,
-            next: 0,
+/// Appends `value` in signed LEB128.
+#[inline]
+pub(crate) fn write_sleb(out: &mut Vec<u8>, mut value: i64) {
+    while !(-0x40..0x40).contains(&value) {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8 & 0x7f);
+}
+
+/// Takes a number in LEB128 off the front.
+#[inline]
+pub(crate) fn read_uleb(bytes: &mut &[u8]) -> Result<u64, Malformed> {
+    match bytes.split_first() {
+        Some((byte, rest)) if *byte < 0x80 => {
+            *bytes = rest;
+            Ok(u64::from(*byte))
+        }
+        _ => Ok(read_leb(bytes)?.0),
+    }
+}
+
+/// Takes a number in signed LEB128 off the front.
+#[inline]
+pub(crate) fn read_sleb(bytes: &mut &[u8]) -> Result<i64, Malformed> {
+    let (value, bits) = match bytes.split_first() {
+        Some((byte, rest)) if *byte < 0x80 => {
+            *bytes = rest;
+            (u64::from(*byte), 7)
+        }
+        _ => read_leb(bytes)?,
+    };
+    let unused = 64 - bits;
+    Ok((value << unused).cast_signed() >> unused)
+}
+
+/// The bits of a number, and how many there are; at most nine bytes.
+#[cold]
+fn read_leb(bytes: &mut &[u8]) -> Result<(u64, u32), Malformed> {
+    let (mut value, mut bits) = (0, 0);
+    while bits < 63 {
+        let (byte, rest) = bytes.split_first().ok_or(Malformed)?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << bits;
+        bits += 7;
+        if byte & 0x80 == 0 {
+            return Ok((value, bits));
         }
     }
+    Err(Malformed)
 }
 
-impl Words<'_> {
-    pub(crate) fn collect<C: FromIterator<u32>>(self) -> C {
-        self.into_iter().collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_there_and_back() {
+        for shift in 0..40 {
+            for near in -2..=2 {
+                let value = (1i64 << shift) + near;
+                for value in [value, -value] {
+                    let mut bytes = Vec::new();
+                    write_sleb(&mut bytes, value);
+                    assert_eq!(read_sleb(&mut &bytes[..]), Ok(value));
+                    if let Ok(value) = u64::try_from(value) {
+                        let mut bytes = Vec::new();
+                        write_uleb(&mut bytes, value);
+                        assert_eq!(read_uleb(&mut &bytes[..]), Ok(value));
+                    }
+                }
+            }
+        }
     }
-}
 
-/// Iterator over [`Words`].
-pub(crate) struct WordsIter<'a> {
-    words: Words<'a>,
-    next: usize,
-}
-
-impl Iterator for WordsIter<'_> {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        (self.next < self.words.len()).then(|| {
-            self.next += 1;
-            self.words.at(self.next - 1)
-        })
+    #[test]
+    fn numbers_that_do_not_end_are_malformed() {
+        assert_eq!(read_uleb(&mut &[][..]), Err(Malformed));
+        assert_eq!(read_uleb(&mut &[0x80; 3][..]), Err(Malformed));
+        assert_eq!(read_sleb(&mut &[0xff; 20][..]), Err(Malformed));
     }
 }

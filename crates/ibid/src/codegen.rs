@@ -1,7 +1,7 @@
 //! Compiling what no store knows, with Wasmtime's own compiler.
 
 use crate::compiled::{Layout, Unstorable, harvest};
-use crate::entries::{Entries, open, seal};
+use crate::entries::{Entries, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
 use crate::module::ParsedModule;
@@ -83,7 +83,9 @@ pub(crate) fn compile(
     .map_err(CodegenError::Unstorable)?;
     let stencil = parts.write();
     // What Cranelift's cache gave may be anything; from here on it is relied on.
-    Layout::read(&stencil).map_err(|_| CodegenError::Unstorable(Unstorable::Malformed))?;
+    Layout::read(&stencil)
+        .and_then(|layout| layout.check())
+        .map_err(|_| CodegenError::Unstorable(Unstorable::Malformed))?;
     Ok(Compiled {
         stencil,
         from_clif: traffic.found && traffic.inserted.is_none(),
@@ -113,7 +115,10 @@ pub(crate) struct ClifCache {
 impl wasmtime_environ::CacheStore for ClifCache {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
         let key = self.entries.clif(key);
-        let found = self.store.get(&key).and_then(|value| open(&key, value));
+        let found = self
+            .store
+            .get(&key)
+            .and_then(|value| self.entries.open(&key, value));
         TRAFFIC.with_borrow_mut(|traffic| traffic.found = found.is_some());
         found
     }

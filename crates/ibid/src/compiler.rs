@@ -1,7 +1,7 @@
 //! The compiler: the story of one compile, in order, and what stands around it.
 
 use crate::codegen::ClifCache;
-use crate::entries::{Entries, EntryKey, WholeArtifact, open, seal};
+use crate::entries::{Entries, EntryKey, WholeArtifact, seal};
 use crate::fingerprint::{EngineCompiler, Uncovered};
 use crate::module::ParsedModule;
 use crate::pipeline::{self, Output, Refused};
@@ -60,6 +60,10 @@ pub struct Options {
     /// Keep whole artifacts, from the second sight of an input on, and serve an input
     /// that was seen before without looking at its functions. On by default.
     pub whole_artifacts: bool,
+    /// Ask Wasmtime's own incremental cache for functions that no stencil was found for,
+    /// and keep its entries too. Off by default: it finds next to nothing that stencils do
+    /// not find, doubles the store, and makes compiles slower.
+    pub clif: bool,
     /// Compile every reused function again, and fail if any of its bytes differs. Off
     /// by default.
     pub verify: bool,
@@ -71,6 +75,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             whole_artifacts: true,
+            clif: false,
             verify: false,
             progress: None,
         }
@@ -200,18 +205,21 @@ impl Compiler {
 
     fn incrementally(&self, incremental: &Incremental, wasm: &[u8]) -> Result<Parts> {
         let mut watch = Stopwatch::start();
-        let keys = self
-            .whole_artifacts()
-            .then(|| incremental.entries().artifact(wasm));
+        let keys = self.whole_artifacts().then(|| {
+            incremental
+                .entries()
+                .artifact(wasm, incremental.engine.parallel)
+        });
         let mut seen = false;
         if let Some((artifact, note)) = &keys {
-            if let Some((artifact, report)) = self.known_artifact(artifact, &mut watch) {
+            let entries = incremental.entries();
+            if let Some((artifact, report)) = self.known_artifact(entries, artifact, &mut watch) {
                 return Ok((artifact, Vec::new(), report));
             }
             seen = self
                 .store
                 .get(note)
-                .is_some_and(|value| open(note, value).is_some());
+                .is_some_and(|value| entries.open(note, value).is_some());
         }
         let mut whole = 0.0;
         watch.lap(&mut whole);
@@ -244,9 +252,14 @@ impl Compiler {
         self.options.whole_artifacts && !self.options.verify
     }
 
-    fn known_artifact(&self, key: &EntryKey, watch: &mut Stopwatch) -> Option<(Vec<u8>, Report)> {
+    fn known_artifact(
+        &self,
+        entries: Entries,
+        key: &EntryKey,
+        watch: &mut Stopwatch,
+    ) -> Option<(Vec<u8>, Report)> {
         let snapshot = self.store.snapshot();
-        let value = open(key, snapshot.get(key)?)?;
+        let value = entries.open(key, snapshot.get(key)?)?;
         let whole = WholeArtifact::read(&value).ok()?;
         let mut report = Report {
             whole_artifact: true,
@@ -369,6 +382,7 @@ impl Incremental {
         let engine = EngineCompiler::of(engine)?;
         let entries = Entries {
             fingerprint: engine.fingerprint,
+            checked: store.is_checked(),
         };
         let clif = ClifCache {
             store: store.clone(),
@@ -404,7 +418,11 @@ impl Incremental {
         let snapshot = store.snapshot();
         let context = pipeline::Context {
             engine: &self.engine,
-            compiler: &*self.cached,
+            compiler: if options.clif {
+                &*self.cached
+            } else {
+                self.engine.compiler()
+            },
             entries: self.entries,
             snapshot: &*snapshot,
             options,

@@ -6,7 +6,8 @@
 //! | kind | digest of | value |
 //! |---|---|---|
 //! | `s` | a stencil | a compiled stencil ([`crate::compiled`]) |
-//! | `e` | an exact body in its environment | stencil key (32 bytes), parameters |
+//! | `b` | a module's environment | all functions of a module ([`crate::bundle`]) |
+//! | `m` | a module's environment | nothing (0 bytes): it was seen |
 //! | `c` | Cranelift's own key | Cranelift's own bytes |
 //! | `a` | an input | a whole artifact |
 //! | `n` | an input | nothing (0 bytes): it was seen |
@@ -28,7 +29,7 @@
 
 use crate::bytes::{Malformed, Reader, Writer};
 use crate::fingerprint::Fingerprint;
-use crate::stencil::{Digest, FunctionParameters, StencilKey};
+use crate::stencil::{Digest, KeyFact, StencilKey};
 use ibid_store::Entry;
 use std::borrow::Cow;
 use xxhash_rust::xxh3::Xxh3;
@@ -40,6 +41,8 @@ pub(crate) type EntryKey = [u8; 33];
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entries {
     pub(crate) fingerprint: Fingerprint,
+    /// The store has checksums of its own, of keys and values.
+    pub(crate) checked: bool,
 }
 
 impl Entries {
@@ -47,18 +50,47 @@ impl Entries {
         entry(b's', key.as_bytes())
     }
 
-    pub(crate) fn exact(digest: &Digest) -> EntryKey {
-        entry(b'e', &digest.0)
+    /// The keys of the bundle of a module that says `everything`, and of the note that
+    /// it was seen.
+    pub(crate) fn bundle(&self, everything: &Digest) -> (EntryKey, EntryKey) {
+        let mut facts = Writer::default();
+        facts.fact(KeyFact::BundleEverything, |facts| facts.raw(&everything.0));
+        let digest = self.fingerprint.key("bundle", &facts.into_bytes());
+        (entry(b'b', &digest), entry(b'm', &digest))
     }
 
     pub(crate) fn clif(&self, key: &[u8]) -> EntryKey {
         entry(b'c', &self.fingerprint.key("clif", key))
     }
 
-    /// The keys of the artifact of `wasm` and of the note that it was seen.
-    pub(crate) fn artifact(&self, wasm: &[u8]) -> (EntryKey, EntryKey) {
-        let digest = self.fingerprint.key("input", wasm);
+    /// The keys of the artifact of `wasm` and of the note that it was seen; on all threads
+    /// if `parallel`.
+    pub(crate) fn artifact(&self, wasm: &[u8], parallel: bool) -> (EntryKey, EntryKey) {
+        let mut hasher = self.fingerprint.hasher("input");
+        if parallel {
+            hasher.update_rayon(wasm);
+        } else {
+            hasher.update(wasm);
+        }
+        let digest = hasher.finalize().into();
         (entry(b'a', &digest), entry(b'n', &digest))
+    }
+
+    /// What was sealed under `key`; `None` if it is not that any more.
+    ///
+    /// The checksum is not looked at for a store that has looked at its own.
+    pub(crate) fn open<'v>(&self, key: &EntryKey, stored: Cow<'v, [u8]>) -> Option<Cow<'v, [u8]>> {
+        let length = stored.len().checked_sub(CHECKSUM)?;
+        if !self.checked && stored[length..] != checksum(key, &stored[..length]) {
+            return None;
+        }
+        Some(match stored {
+            Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[..length]),
+            Cow::Owned(mut bytes) => {
+                bytes.truncate(length);
+                Cow::Owned(bytes)
+            }
+        })
     }
 
     pub(crate) fn probe(&self) -> EntryKey {
@@ -85,49 +117,11 @@ pub(crate) fn seal(key: EntryKey, mut value: Vec<u8>) -> Entry {
     }
 }
 
-/// What was sealed under `key`; `None` if it is not that any more.
-pub(crate) fn open<'v>(key: &EntryKey, stored: Cow<'v, [u8]>) -> Option<Cow<'v, [u8]>> {
-    let length = stored.len().checked_sub(CHECKSUM)?;
-    if stored[length..] != checksum(key, &stored[..length]) {
-        return None;
-    }
-    Some(match stored {
-        Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[..length]),
-        Cow::Owned(mut bytes) => {
-            bytes.truncate(length);
-            Cow::Owned(bytes)
-        }
-    })
-}
-
 fn checksum(key: &EntryKey, value: &[u8]) -> [u8; CHECKSUM] {
     let mut hasher = Xxh3::new();
     hasher.update(key);
     hasher.update(value);
     hasher.digest128().to_le_bytes()
-}
-
-/// The value of an exact body's entry.
-pub(crate) fn write_exact(stencil: &StencilKey, parameters: &FunctionParameters) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.raw(stencil.as_bytes());
-    parameters.write(&mut out);
-    out.into_bytes()
-}
-
-/// Reads the value of an exact body's entry, for a body at `base` in the input.
-pub(crate) fn read_exact(
-    bytes: &[u8],
-    base: u32,
-) -> Result<(StencilKey, FunctionParameters), Malformed> {
-    let mut input = Reader::new(bytes);
-    let stencil = StencilKey(input.array()?);
-    let parameters = FunctionParameters::read(&mut input, base)?;
-    if input.is_empty() {
-        Ok((stencil, parameters))
-    } else {
-        Err(Malformed)
-    }
 }
 
 /// A whole artifact as it is stored.
@@ -168,21 +162,23 @@ mod tests {
 
     #[test]
     fn what_was_sealed_is_opened_and_nothing_else_is() {
+        let entries = Entries {
+            fingerprint: Fingerprint::of(b"a test"),
+            checked: false,
+        };
+        let open = |key: &EntryKey, value: &[u8]| {
+            let opened = entries.open(key, Cow::Borrowed(value))?;
+            Some(opened.into_owned())
+        };
         let key = entry(b's', &[3; 32]);
         let sealed = seal(key, b"value".to_vec());
-        assert_eq!(
-            open(&key, Cow::Borrowed(&sealed.value)).as_deref(),
-            Some(&b"value"[..])
-        );
-        assert_eq!(
-            open(&entry(b'e', &[3; 32]), Cow::Borrowed(&sealed.value)),
-            None
-        );
+        assert_eq!(open(&key, &sealed.value).as_deref(), Some(&b"value"[..]));
+        assert_eq!(open(&entry(b'b', &[3; 32]), &sealed.value), None);
         for at in 0..sealed.value.len() {
             let mut changed = sealed.value.clone();
             changed[at] ^= 1;
-            assert_eq!(open(&key, Cow::Owned(changed)), None);
-            assert_eq!(open(&key, Cow::Borrowed(&sealed.value[..at])), None);
+            assert_eq!(open(&key, &changed), None);
+            assert_eq!(open(&key, &changed[..at]), None);
         }
     }
 }

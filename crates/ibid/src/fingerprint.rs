@@ -18,7 +18,7 @@ use wasmtime_environ::{CacheStore, Compiler, FlagValue, Tunables, obj};
 use wasmtime_internal_cranelift::isa_builder::IsaBuilder;
 
 /// Changes whenever keys or stored bytes mean something else than before.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The release of the Wasmtime family that this crate is built against.
 const WASMTIME: &str = "48.0.8";
@@ -32,6 +32,11 @@ const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 pub(crate) struct Fingerprint(Digest);
 
 impl Fingerprint {
+    #[cfg(test)]
+    pub(crate) fn of(bytes: &[u8]) -> Fingerprint {
+        Fingerprint(Digest(*blake3::hash(bytes).as_bytes()))
+    }
+
     /// A hasher for keys of the kind `domain`, keyed by this fingerprint.
     pub(crate) fn hasher(&self, domain: &'static str) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.0.0);
@@ -57,6 +62,8 @@ pub(crate) struct EngineCompiler {
     pub(crate) isa: OwnedTargetIsa,
     pub(crate) tunables: Tunables,
     pub(crate) features: WasmFeatures,
+    /// The file header of the engine's artifacts, 64 bytes.
+    pub(crate) file_header: Vec<u8>,
     /// The contents of the section `.wasmtime.engine`.
     pub(crate) engine_section: Vec<u8>,
     /// The contents of the section `.wasmtime.bti`.
@@ -116,6 +123,7 @@ impl EngineCompiler {
             parallel: engine.get_parallel_compilation(),
             tunables,
             settings,
+            file_header: empty.get(..64).map_or_else(Vec::new, <[u8]>::to_vec),
             bti_section,
             engine_section,
         })

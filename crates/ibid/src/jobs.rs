@@ -3,11 +3,10 @@
 use crate::bytes::Writer;
 use crate::module::ParsedModule;
 use crate::stencil::{FunctionParameters, FunctionStencil, KeyFact, StencilKind};
-use rustc_hash::FxHashSet;
-use std::fmt::Write as _;
+use std::collections::HashMap;
 use wasmtime_environ::{
-    Abi, BuiltinFunctionIndex, DefinedFuncIndex, FuncKey, MemoryInit, MemorySegmentOffset,
-    ModuleInternedTypeIndex, ModuleStartup, StaticModuleIndex,
+    Abi, BuiltinFunctionIndex, DefinedFuncIndex, FuncIndex, FuncKey, MemoryInit,
+    MemorySegmentOffset, ModuleInternedTypeIndex, ModuleStartup, NameSection, StaticModuleIndex,
 };
 
 /// One function of the artifact.
@@ -26,24 +25,24 @@ const LONGEST_NAME: usize = 96;
 impl Job {
     /// All of `module` but the trampolines of builtins, which only the code shows a
     /// need of (`CompileInputs::collect_inputs_in_translations` in
-    /// `wasmtime/src/compile.rs`).
+    /// `wasmtime/src/compile.rs`); in the order of their keys.
     pub(crate) fn all(module: &ParsedModule<'_>) -> Vec<Job> {
-        let mut jobs = Vec::new();
-        for function in module.defined_functions() {
-            jobs.push(Job::Function(function));
-            let index = module.function_index(function);
-            if module.translation.module.functions[index].is_escaping() {
-                jobs.push(Job::ArrayToWasm(function));
-            }
-        }
+        let mut jobs: Vec<Job> = module.defined_functions().map(Job::Function).collect();
+        let escaping = module.defined_functions().filter(|function| {
+            let index = module.function_index(*function);
+            module.translation.module.functions[index].is_escaping()
+        });
+        jobs.extend(escaping.map(Job::ArrayToWasm));
+        let mut trampolines: Vec<_> = module
+            .types
+            .trampoline_types()
+            .map(|(_function_type, trampoline)| trampoline)
+            .collect();
+        trampolines.sort_unstable();
+        trampolines.dedup();
+        jobs.extend(trampolines.into_iter().map(Job::WasmToArray));
         if !module.translation.module.startup.is_none() {
             jobs.extend([Job::Startup(Abi::Wasm), Job::Startup(Abi::Array)]);
-        }
-        let mut seen = FxHashSet::default();
-        for (_function_type, trampoline) in module.types.trampoline_types() {
-            if seen.insert(trampoline) {
-                jobs.push(Job::WasmToArray(trampoline));
-            }
         }
         jobs
     }
@@ -65,32 +64,11 @@ impl Job {
 
     /// The name of the symbol that Wasmtime gives it.
     pub(crate) fn symbol(self, module: &ParsedModule<'_>) -> String {
-        match self {
-            Job::Function(function) => {
-                let index = module.function_index(function);
-                let mut symbol = format!("wasm[0]::function[{}]", index.as_u32());
-                if let Some(name) = module
-                    .translation
-                    .debuginfo
-                    .name_section
-                    .func_names
-                    .get(&index)
-                {
-                    let name = clean(name);
-                    write!(symbol, "::{name}").expect("writing into a string cannot fail");
-                }
-                symbol
-            }
-            Job::ArrayToWasm(function) => {
-                let index = module.function_index(function).as_u32();
-                format!("wasm[0]::array_to_wasm_trampoline[{index}]")
-            }
-            Job::WasmToArray(ty) => {
-                format!("signatures[{}]::wasm_to_array_trampoline", ty.as_u32())
-            }
-            Job::Builtin(builtin) => format!("wasmtime_builtin_{}", builtin.name()),
-            Job::Startup(abi) => format!("module_start[0]::{abi:?}"),
-        }
+        let translation = &module.translation;
+        let imported = translation.module.num_imported_funcs as u32;
+        let mut symbol = Vec::new();
+        Names::new(&translation.debuginfo.name_section, imported).write_symbol(self, &mut symbol);
+        String::from_utf8(symbol).expect("names are text")
     }
 
     /// The stencil and parameters of a trampoline; `None` for a function, which has
@@ -142,23 +120,91 @@ impl Job {
     }
 }
 
-/// `CompileInputs::clean_symbol`: graphic ASCII only, runs of anything else become
-/// one `?`.
-fn clean(name: &str) -> String {
-    let bad = |c: char| !c.is_ascii_graphic();
-    if !name.chars().any(bad) {
-        return name[..name.len().min(LONGEST_NAME)].to_string();
+/// What the names of symbols are made of.
+pub(crate) struct Names<'t> {
+    functions: &'t HashMap<FuncIndex, &'t str>,
+    imported: u32,
+}
+
+impl<'t> Names<'t> {
+    /// The names of a module with `imported` functions that come before its own.
+    pub(crate) fn new(names: &'t NameSection<'_>, imported: u32) -> Names<'t> {
+        Names {
+            functions: &names.func_names,
+            imported,
+        }
+    }
+
+    /// Appends the name of the symbol that Wasmtime gives `job` (`CompileInputs::
+    /// collect_inputs_in_translations` and the functions that it calls, in
+    /// `wasmtime/src/compile.rs`).
+    pub(crate) fn write_symbol(&self, job: Job, out: &mut Vec<u8>) {
+        match job {
+            Job::Function(function) => {
+                let index = self.imported + function.as_u32();
+                write_numbered(out, b"wasm[0]::function[", index, b"]");
+                if let Some(name) = self.functions.get(&FuncIndex::from_u32(index)) {
+                    out.extend_from_slice(b"::");
+                    clean(name, out);
+                }
+            }
+            Job::ArrayToWasm(function) => {
+                let index = self.imported + function.as_u32();
+                write_numbered(out, b"wasm[0]::array_to_wasm_trampoline[", index, b"]");
+            }
+            Job::WasmToArray(ty) => {
+                write_numbered(
+                    out,
+                    b"signatures[",
+                    ty.as_u32(),
+                    b"]::wasm_to_array_trampoline",
+                );
+            }
+            Job::Builtin(builtin) => {
+                out.extend_from_slice(b"wasmtime_builtin_");
+                out.extend_from_slice(builtin.name().as_bytes());
+            }
+            Job::Startup(abi) => {
+                out.extend_from_slice(format!("module_start[0]::{abi:?}").as_bytes())
+            }
+        }
+    }
+}
+
+fn write_numbered(out: &mut Vec<u8>, before: &[u8], number: u32, behind: &[u8]) {
+    out.extend_from_slice(before);
+    let mut digits = [0; 10];
+    let (mut at, mut rest) = (digits.len(), number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(behind);
+}
+
+/// Appends a name as `CompileInputs::clean_symbol` makes it: graphic ASCII only, runs of
+/// anything else become one `?`.
+fn clean(name: &str, out: &mut Vec<u8>) {
+    if name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        out.extend_from_slice(&name.as_bytes()[..name.len().min(LONGEST_NAME)]);
+        return;
     }
     let mut last = '\0';
-    name.chars()
-        .map(|c| if bad(c) { '?' } else { c })
+    let cleaned = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
         .filter(|c| {
             let skip = last == '?' && *c == '?';
             last = *c;
             !skip
         })
-        .take(LONGEST_NAME)
-        .collect()
+        .take(LONGEST_NAME);
+    out.extend(cleaned.map(|c| c as u8));
 }
 
 fn startup_type(module: &ParsedModule<'_>) -> Option<ModuleInternedTypeIndex> {
@@ -227,10 +273,27 @@ mod tests {
 
     #[test]
     fn names_are_cleaned_as_wasmtime_does() {
-        assert_eq!(clean("plain::name<T>"), "plain::name<T>");
-        assert_eq!(clean("a b  c"), "a?b?c");
-        assert_eq!(clean("\u{fc}ber\u{1f600}\u{1f600}x"), "?ber?x");
-        assert_eq!(clean(&"x".repeat(200)).len(), LONGEST_NAME);
-        assert_eq!(clean(&format!("{} ", "y".repeat(200))).len(), LONGEST_NAME);
+        let cleaned = |name: &str| {
+            let mut out = Vec::new();
+            clean(name, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(cleaned("plain::name<T>"), "plain::name<T>");
+        assert_eq!(cleaned("a b  c"), "a?b?c");
+        assert_eq!(cleaned("\u{fc}ber\u{1f600}\u{1f600}x"), "?ber?x");
+        assert_eq!(cleaned(&"x".repeat(200)).len(), LONGEST_NAME);
+        assert_eq!(
+            cleaned(&format!("{} ", "y".repeat(200))).len(),
+            LONGEST_NAME
+        );
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        for number in [0, 7, 10, 4_294_967_295] {
+            let mut out = Vec::new();
+            write_numbered(&mut out, b"<", number, b">");
+            assert_eq!(out, format!("<{number}>").as_bytes());
+        }
     }
 }

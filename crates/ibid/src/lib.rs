@@ -45,6 +45,8 @@
 //! `docs/keys.md` has every fact that a key holds; `ARCHITECTURE.md` the map of this
 //! code; `SECURITY.md` who is trusted with what. [`Functions`] shows the parts by hand.
 
+mod bodies;
+mod bundle;
 mod bytes;
 mod codegen;
 pub mod compiled;

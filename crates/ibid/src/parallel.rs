@@ -1,6 +1,7 @@
 //! Running over many items at once, where the engine would.
 
 use rayon::prelude::*;
+use std::cmp::Ordering;
 
 /// `f` of every item, in their order; in parallel on rayon's current pool if
 /// `parallel`, as `Engine::run_maybe_parallel` of Wasmtime does.
@@ -12,10 +13,36 @@ pub(crate) fn map<T: Send, S: Send, R: Send>(
     state: impl Fn() -> S + Send + Sync,
     f: impl Fn(&mut S, T) -> R + Send + Sync,
 ) -> Vec<R> {
-    if parallel {
+    if parallel && items.len() > 1 {
         items.into_par_iter().map_init(state, f).collect()
     } else {
         let mut state = state();
         items.into_iter().map(|item| f(&mut state, item)).collect()
+    }
+}
+
+/// Both results; at once if `parallel`.
+pub(crate) fn join<A: Send, B: Send>(
+    parallel: bool,
+    a: impl FnOnce() -> A + Send,
+    b: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if parallel {
+        rayon::join(a, b)
+    } else {
+        (a(), b())
+    }
+}
+
+/// Sorts `items`, of which no two are equal.
+pub(crate) fn sort<T: Send>(
+    parallel: bool,
+    items: &mut [T],
+    compare: impl Fn(&T, &T) -> Ordering + Sync,
+) {
+    if parallel {
+        items.par_sort_unstable_by(compare);
+    } else {
+        items.sort_unstable_by(compare);
     }
 }

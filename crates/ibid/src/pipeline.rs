@@ -1,27 +1,32 @@
-//! One compile, from the input to the artifact. Data flows one way: parse, stencils
-//! and keys, lookup, compile, apply, link.
+//! One compile, from the input to the artifact. Data flows one way: parse, bundle,
+//! stencils and keys, lookup, compile, apply, link.
 
+use crate::bodies;
+use crate::bundle::{self, Bundle, BundleWriter, Known};
+use crate::bytes::{Reader, Writer};
 use crate::codegen::{self, CodegenError, Compiled};
-use crate::compiled::{self, Layout, RelocationTarget, Target, Unstorable};
+use crate::compiled::{BodyMap, Layout, Unstorable, write_body_map};
 use crate::compiler::Options;
-use crate::entries::{Entries, EntryKey, open, read_exact, seal, write_exact};
+use crate::entries::{Entries, EntryKey, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
-use crate::link::{self, Linkable};
+use crate::link::{self, LinkError, Linkable};
 use crate::module::ParsedModule;
 use crate::parallel;
 use crate::progress::Counter;
 use crate::report::{Found, Report, Stopwatch};
-use crate::stencil::{self, Digest, FunctionParameters, FunctionStencil, Scratch, StencilKey};
+use crate::stencil::{
+    self, Digest, FunctionParameters, FunctionStencil, Scratch, StencilKey, StoredParameters,
+};
 use ibid_store::{Entry, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
-use wasmtime_environ::{BuiltinFunctionIndex, Compiler};
+use wasmtime_environ::{BuiltinFunctionIndex, Compiler, DefinedFuncIndex};
 
 /// What a compile works with.
 pub(crate) struct Context<'c> {
     pub(crate) engine: &'c EngineCompiler,
-    /// Compiles what is missing; has Cranelift's own cache over the store.
+    /// Compiles what is missing.
     pub(crate) compiler: &'c dyn Compiler,
     pub(crate) entries: Entries,
     pub(crate) snapshot: &'c dyn Snapshot,
@@ -50,41 +55,66 @@ pub(crate) enum Refused {
     Mismatch(String),
 }
 
+impl From<LinkError> for Refused {
+    fn from(error: LinkError) -> Refused {
+        match error {
+            LinkError::Wasmtime(error) => Refused::Wasmtime(error),
+            LinkError::Misfit => {
+                Refused::Mismatch("what the store has does not fit together".into())
+            }
+        }
+    }
+}
+
 /// Compiles `wasm`.
 pub(crate) fn run(context: &Context<'_>, wasm: &[u8]) -> Result<Output, Refused> {
     let mut watch = Stopwatch::start();
     let mut report = Report::default();
-    let module = ParsedModule::parse(context.engine, wasm).map_err(Refused::Wasmtime)?;
+    let parallel = context.engine.parallel;
+    let (module, digests) = parallel::join(
+        parallel,
+        || ParsedModule::parse(context.engine, wasm),
+        || bodies::digests(parallel, wasm),
+    );
+    let module = module.map_err(Refused::Wasmtime)?;
     watch.lap(&mut report.time_ms.parse);
 
-    let mut compile = Compile::new(context, &module);
+    let surroundings = Surroundings::find(context, &module);
+    let mut compile = Compile::new(context, &module, digests.unwrap_or_default(), &surroundings);
+    watch.lap(&mut report.time_ms.lookup);
     compile.obtain(Job::all(&module), &mut watch, &mut report)?;
     let builtins = compile.builtins_needed();
     compile.obtain(builtins, &mut watch, &mut report)?;
+    compile.units.sort_by_key(|unit| unit.job.key());
     if context.options.verify {
         report.verified = Some(compile.verify()?);
         watch.lap(&mut report.time_ms.compile);
     }
     compile.count(&mut report);
+    compile.write_bundle(&report);
 
     let Compile {
-        mut units,
+        units,
         codes,
+        held,
         writes,
         ..
     } = compile;
-    units.sort_by_key(|unit| unit.job.key());
-    let functions = linkable(context.engine, &module, &units, &codes);
+    let codes: Vec<Layout<'_>> = codes.iter().map(Code::layout).collect();
+    let held = held.into_bytes();
+    let functions: Vec<Linkable<'_>> = units
+        .iter()
+        .map(|unit| Linkable {
+            key: unit.job.key(),
+            job: unit.job,
+            code: &codes[unit.code],
+            parameters: unit.parameters.read(&held, unit.job, &module),
+            map: unit.parameters.map(),
+        })
+        .collect();
     watch.lap(&mut report.time_ms.apply);
 
-    let ParsedModule {
-        mut translation,
-        types,
-        ..
-    } = module;
-    translation.module.needs_gc_heap |= functions.iter().any(|f| f.code.needs_gc_heap);
-    let artifact =
-        link::link(context.engine, translation, types, &functions).map_err(Refused::Wasmtime)?;
+    let artifact = link::link(context.engine, module, &functions)?;
     watch.lap(&mut report.time_ms.link);
     report.time_ms.total = watch.total();
     Ok(Output {
@@ -94,25 +124,96 @@ pub(crate) fn run(context: &Context<'_>, wasm: &[u8]) -> Result<Output, Refused>
     })
 }
 
+/// The bundle of the module's environment, if there is one.
+struct Surroundings<'c> {
+    key: EntryKey,
+    /// Under this there is a note when the environment was seen without a bundle.
+    note: EntryKey,
+    value: Option<Cow<'c, [u8]>>,
+    damaged: u64,
+}
+
+impl<'c> Surroundings<'c> {
+    fn find(context: &Context<'c>, module: &ParsedModule<'_>) -> Surroundings<'c> {
+        let (key, note) = context.entries.bundle(&module.facts.everything());
+        let stored = context.snapshot.get(&key);
+        let found = stored.is_some();
+        let value = stored.and_then(|stored| context.entries.open(&key, stored));
+        Surroundings {
+            damaged: u64::from(found && value.is_none()),
+            key,
+            note,
+            value,
+        }
+    }
+}
+
 /// One function of the artifact on its way.
-struct Unit {
+struct Unit<'c> {
     job: Job,
-    parameters: FunctionParameters,
-    /// `None`: the body could not be split; it is compiled, and never stored.
-    stencil: Option<StencilKey>,
+    parameters: Held<'c>,
     found: Found,
     /// Where its code is.
     code: usize,
+    /// It has a stencil.
+    storable: bool,
 }
 
-/// A compiled stencil, from the store or fresh.
-struct Code<'s> {
-    bytes: Cow<'s, [u8]>,
+/// Where a unit's parameters are.
+#[derive(Clone, Copy)]
+enum Held<'c> {
+    /// In the bundle.
+    Bundle(StoredParameters<'c>, BodyMap<'c>),
+    /// Among those of this compile, from this byte on.
+    Here(usize),
+}
+
+impl<'c> Held<'c> {
+    fn read<'h>(self, held: &'h [u8], job: Job, module: &ParsedModule<'_>) -> StoredParameters<'h>
+    where
+        'c: 'h,
+    {
+        match self {
+            Held::Bundle(parameters, _) => parameters,
+            Held::Here(start) => {
+                StoredParameters::read(&mut Reader::new(&held[start..]), base(module, job))
+                    .expect("written by this compile")
+            }
+        }
+    }
+}
+
+impl<'c> Held<'c> {
+    fn map(self) -> Option<BodyMap<'c>> {
+        match self {
+            Held::Bundle(_, map) => Some(map),
+            Held::Here(_) => None,
+        }
+    }
+}
+
+/// Where the body of `job` lies in the input; `u32::MAX` if it has none.
+fn base(module: &ParsedModule<'_>, job: Job) -> u32 {
+    match job {
+        Job::Function(function) => module.body(function).range().start as u32,
+        _ => u32::MAX,
+    }
+}
+
+/// A compiled stencil.
+enum Code<'c> {
+    /// Of the bundle; without its address map.
+    Bundle(Layout<'c>),
+    /// From the store, or fresh.
+    Bytes(Cow<'c, [u8]>),
 }
 
 impl Code<'_> {
     fn layout(&self) -> Layout<'_> {
-        Layout::read(&self.bytes).expect("checked when it was taken in")
+        match self {
+            Code::Bundle(layout) => *layout,
+            Code::Bytes(bytes) => Layout::read(bytes).expect("read when it was taken in"),
+        }
     }
 }
 
@@ -120,16 +221,23 @@ impl Code<'_> {
 struct Wanted {
     job: Job,
     parameters: FunctionParameters,
+    /// `None`: the body could not be split; it is compiled, and never stored.
     stencil: Option<StencilKey>,
-    exact: Option<Digest>,
-    by_exact_body: bool,
 }
 
 struct Compile<'c, 'm, 'w> {
     context: &'c Context<'c>,
     module: &'m ParsedModule<'w>,
-    units: Vec<Unit>,
+    surroundings: &'c Surroundings<'c>,
+    bundle: Option<Bundle<'c>>,
+    /// Of each body, or nothing.
+    digests: Vec<Digest>,
+    units: Vec<Unit<'c>>,
     codes: Vec<Code<'c>>,
+    /// Parameters that are not in the bundle.
+    held: Writer,
+    /// Where the code of a stencil of the bundle is.
+    of_bundle: Vec<Option<usize>>,
     by_key: FxHashMap<StencilKey, (usize, Origin)>,
     writes: Vec<Entry>,
     damaged: u64,
@@ -143,15 +251,27 @@ enum Origin {
 }
 
 impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
-    fn new(context: &'c Context<'c>, module: &'m ParsedModule<'w>) -> Self {
+    fn new(
+        context: &'c Context<'c>,
+        module: &'m ParsedModule<'w>,
+        digests: Vec<Digest>,
+        surroundings: &'c Surroundings<'c>,
+    ) -> Self {
+        let stored = surroundings.value.as_deref();
+        let bundle = stored.and_then(|bytes| Bundle::read(bytes).ok());
         Compile {
+            damaged: surroundings.damaged + u64::from(stored.is_some() && bundle.is_none()),
+            of_bundle: vec![None; bundle.as_ref().map_or(0, |bundle| bundle.stencils.len())],
             context,
             module,
+            surroundings,
+            bundle,
+            digests,
             units: Vec::new(),
             codes: Vec::new(),
+            held: Writer::default(),
             by_key: FxHashMap::default(),
             writes: Vec::new(),
-            damaged: 0,
         }
     }
 
@@ -162,118 +282,94 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         watch: &mut Stopwatch,
         report: &mut Report,
     ) -> Result<(), Refused> {
-        let exact = self.exact_keys(&jobs);
-        watch.lap(&mut report.time_ms.keys);
-        let known = self.look_up_bodies(&jobs, &exact);
+        let missing = self.take_from_bundle(jobs);
         watch.lap(&mut report.time_ms.lookup);
-        let wanted = self.stencils(jobs, exact, known);
+        let wanted = self.stencils(missing);
         watch.lap(&mut report.time_ms.keys);
-        self.look_up_stencils(&wanted);
+        self.look_up(&wanted);
         watch.lap(&mut report.time_ms.lookup);
         let compiled = self.compile_missing(&wanted)?;
         watch.lap(&mut report.time_ms.compile);
-        self.take_in(wanted, compiled)?;
+        self.take_in(wanted, compiled);
         watch.lap(&mut report.time_ms.apply);
         Ok(())
     }
 
-    /// The key of each function's exact body; `None` for trampolines.
-    fn exact_keys(&self, jobs: &[Job]) -> Vec<Option<Digest>> {
-        let (fingerprint, module) = (&self.context.entries.fingerprint, self.module);
-        parallel::map(
-            self.context.engine.parallel,
-            jobs.to_vec(),
-            || (),
-            |(), job| match job {
-                Job::Function(function) => stencil::exact_key(
-                    fingerprint,
-                    &module.facts,
-                    module.function_index(function).as_u32(),
-                    module.body(function),
-                    module.branch_hints(function),
-                )
-                .ok(),
-                _ => None,
-            },
-        )
-    }
-
-    /// What the store knows of exact bodies: the stencil's key and the parameters.
-    fn look_up_bodies(
-        &mut self,
-        jobs: &[Job],
-        exact: &[Option<Digest>],
-    ) -> Vec<Option<(StencilKey, FunctionParameters)>> {
-        let mut known: Vec<Option<_>> = jobs.iter().map(|_| None).collect();
-        let asked: Vec<usize> = (0..jobs.len()).filter(|i| exact[*i].is_some()).collect();
-        let keys: Vec<_> = asked
-            .iter()
-            .flat_map(|i| &exact[*i])
-            .map(Entries::exact)
-            .collect();
-        for (i, value) in asked.into_iter().zip(self.look_up(&keys)) {
-            let (Some(value), Job::Function(function)) = (value, jobs[i]) else {
+    /// Adds what the bundle knows to the units. Gives the rest back.
+    fn take_from_bundle(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        let Some(bundle) = self.bundle.take() else {
+            return jobs;
+        };
+        self.units.reserve(jobs.len());
+        let mut missing = Vec::new();
+        let mut trampolines = bundle.trampolines();
+        for job in jobs {
+            let known = match (job, bundle::trampoline(job)) {
+                (Job::Function(function), _) => self.known_body(&bundle, function),
+                (_, Some(name)) => trampolines(name),
+                (_, None) => None,
+            };
+            let code = known.and_then(|known| self.code_of_bundle(&bundle, known.stencil));
+            let (Some(code), Some(known)) = (code, known) else {
+                missing.push(job);
                 continue;
             };
-            let base = self.module.body(function).range().start as u32;
-            match read_exact(&value, base) {
-                Ok(entry) => known[i] = Some(entry),
-                Err(_) => self.damaged += 1,
-            }
+            self.units.push(Unit {
+                job,
+                parameters: Held::Bundle(known.parameters, known.map),
+                found: if job.is_function() {
+                    Found::ExactBody
+                } else {
+                    Found::Stencil
+                },
+                code,
+                storable: true,
+            });
         }
-        known
+        drop(trampolines);
+        self.bundle = Some(bundle);
+        missing
     }
 
-    /// The intact values that the store has for `keys`.
-    fn look_up(&mut self, keys: &[EntryKey]) -> Vec<Option<Cow<'c, [u8]>>> {
-        let asked: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-        let stored = self.context.snapshot.get_many(&asked);
-        keys.iter()
-            .zip(stored)
-            .map(|(key, stored)| {
-                let value = open(key, stored?);
-                self.damaged += u64::from(value.is_none());
-                value
-            })
-            .collect()
+    /// What the bundle knows of a body with these bytes. Branch hints are not among them,
+    /// so a function that has some is left to its stencil.
+    fn known_body(&self, bundle: &Bundle<'c>, function: DefinedFuncIndex) -> Option<Known<'c>> {
+        let digest = self.digests.get(function.as_u32() as usize)?;
+        let base = base(self.module, Job::Function(function));
+        let known = bundle.function(function.as_u32(), digest, base)?;
+        let hinted = self.module.branch_hints(function).is_some();
+        (!hinted).then_some(known)
     }
 
-    /// Splits what no exact body was found for.
-    fn stencils(
-        &self,
-        jobs: Vec<Job>,
-        exact: Vec<Option<Digest>>,
-        known: Vec<Option<(StencilKey, FunctionParameters)>>,
-    ) -> Vec<Wanted> {
-        let items: Vec<_> = jobs.into_iter().zip(exact).zip(known).collect();
+    fn code_of_bundle(&mut self, bundle: &Bundle<'c>, stencil: u32) -> Option<usize> {
+        let place = self.of_bundle.get_mut(stencil as usize)?;
+        if place.is_none() {
+            *place = Some(self.codes.len());
+            self.codes
+                .push(Code::Bundle(bundle.stencils[stencil as usize]));
+        }
+        *place
+    }
+
+    /// Splits `jobs`.
+    fn stencils(&self, jobs: Vec<Job>) -> Vec<Wanted> {
         let (parallel, module) = (self.context.engine.parallel, self.module);
         let fingerprint = &self.context.entries.fingerprint;
-        parallel::map(
-            parallel,
-            items,
-            Scratch::default,
-            |scratch, ((job, exact), known)| {
-                let by_exact_body = known.is_some();
-                let (stencil, parameters) = match known {
-                    Some((stencil, parameters)) => (Some(stencil), parameters),
-                    None => match split(module, job, scratch) {
-                        Some((stencil, parameters)) => (Some(stencil.key(fingerprint)), parameters),
-                        None => (None, unsplit(module, job)),
-                    },
-                };
-                Wanted {
-                    job,
-                    parameters,
-                    stencil,
-                    exact,
-                    by_exact_body,
-                }
-            },
-        )
+        parallel::map(parallel, jobs, Scratch::default, |scratch, job| {
+            let (stencil, parameters) = match split(module, job, scratch) {
+                Some((stencil, parameters)) => (Some(stencil.key(fingerprint)), parameters),
+                None => (None, unsplit(module, job)),
+            };
+            Wanted {
+                job,
+                parameters,
+                stencil,
+            }
+        })
     }
 
     /// Takes the code of every wanted key that the store has.
-    fn look_up_stencils(&mut self, wanted: &[Wanted]) {
+    fn look_up(&mut self, wanted: &[Wanted]) {
         let mut keys: Vec<StencilKey> = wanted
             .iter()
             .filter_map(|wanted| wanted.stencil)
@@ -281,16 +377,18 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             .collect();
         keys.sort_unstable();
         keys.dedup();
-        let entry_keys: Vec<_> = keys.iter().map(Entries::stencil).collect();
-        let found = self.look_up(&entry_keys);
-        for (key, bytes) in keys.into_iter().zip(found) {
-            let Some(bytes) = bytes else { continue };
-            if Layout::read(&bytes).is_err() {
-                self.damaged += 1;
-                continue;
+        let entry_keys: Vec<EntryKey> = keys.iter().map(Entries::stencil).collect();
+        let asked: Vec<&[u8]> = entry_keys.iter().map(|key| &key[..]).collect();
+        let found = self.context.snapshot.get_many(&asked);
+        for ((key, entry_key), stored) in keys.into_iter().zip(&entry_keys).zip(found) {
+            let Some(stored) = stored else { continue };
+            match self.context.entries.open(entry_key, stored) {
+                Some(bytes) if Layout::read(&bytes).is_ok() => {
+                    self.by_key.insert(key, (self.codes.len(), Origin::Store));
+                    self.codes.push(Code::Bytes(bytes));
+                }
+                _ => self.damaged += 1,
             }
-            self.by_key.insert(key, (self.codes.len(), Origin::Store));
-            self.codes.push(Code { bytes });
         }
     }
 
@@ -338,13 +436,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     }
 
     /// Joins the wanted functions with their code.
-    ///
-    /// Whatever the store said, code is only joined with parameters that fit it.
-    fn take_in(
-        &mut self,
-        wanted: Vec<Wanted>,
-        compiled: Vec<(usize, Compiled)>,
-    ) -> Result<(), Refused> {
+    fn take_in(&mut self, wanted: Vec<Wanted>, compiled: Vec<(usize, Compiled)>) {
         let mut fresh: FxHashMap<usize, (usize, Found)> = FxHashMap::default();
         for (
             i,
@@ -368,120 +460,89 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
                     .push(seal(Entries::stencil(&key), stencil.clone()));
                 self.writes.extend(clif_entry);
             }
-            self.codes.push(Code {
-                bytes: Cow::Owned(stencil),
-            });
+            self.codes.push(Code::Bytes(Cow::Owned(stencil)));
         }
         for (i, wanted) in wanted.into_iter().enumerate() {
-            let Wanted {
-                job,
-                parameters,
-                stencil,
-                exact,
-                by_exact_body,
-            } = wanted;
-            let (code, found) = match (fresh.get(&i), stencil) {
+            let (code, found) = match (fresh.get(&i), wanted.stencil) {
                 (Some(fresh), _) => *fresh,
                 (None, Some(key)) => match self.by_key[&key] {
                     (code, Origin::Compiler) => (code, Found::Duplicate),
-                    (code, Origin::Store) if by_exact_body => (code, Found::ExactBody),
                     (code, Origin::Store) => (code, Found::Stencil),
                 },
                 (None, None) => unreachable!("a function without a stencil is compiled"),
             };
-            if let (Some(exact), Some(key), false) = (&exact, &stencil, by_exact_body) {
-                self.writes
-                    .push(seal(Entries::exact(exact), write_exact(key, &parameters)));
-            }
-            if !self.fits(self.codes[code].layout(), &parameters) {
-                let symbol = job.symbol(self.module);
-                return Err(Refused::Mismatch(format!(
-                    "what the store has for `{symbol}` does not fit together"
-                )));
-            }
+            let parameters = Held::Here(self.held.len());
+            wanted.parameters.write(&mut self.held);
             self.units.push(Unit {
-                job,
+                job: wanted.job,
                 parameters,
-                stencil,
                 found,
                 code,
+                storable: wanted.stencil.is_some(),
             });
         }
-        Ok(())
-    }
-
-    /// Whether each reference of `code` is one that the target knows, and leads to a
-    /// function that has code.
-    fn fits(&self, code: Layout<'_>, parameters: &FunctionParameters) -> bool {
-        let module = &self.module.translation.module;
-        let defined = module.num_imported_funcs..module.functions.len();
-        let architecture = self.context.engine.isa.triple().architecture;
-        code.relocations()
-            .all(|record| match compiled::relocation(record, parameters) {
-                _ if !record.kind.is_of(architecture) => false,
-                Ok(relocation) => match relocation.target {
-                    RelocationTarget::Function(index) => defined.contains(&(index as usize)),
-                    RelocationTarget::Startup => !module.startup.is_none(),
-                    RelocationTarget::Builtin(_) => true,
-                },
-                Err(_) => false,
-            })
     }
 
     /// The builtins whose trampolines the code calls (`compile_required_builtins` in
     /// `wasmtime/src/compile.rs`).
     fn builtins_needed(&self) -> Vec<Job> {
-        let builtins: std::collections::BTreeSet<u32> = self
-            .codes
-            .iter()
-            .flat_map(|code| code.layout().relocations())
-            .filter_map(|relocation| match relocation.target {
-                Target::Builtin(builtin) => Some(builtin),
-                Target::Slot(_) => None,
-            })
-            .collect();
-        builtins
-            .into_iter()
-            .map(|b| Job::Builtin(BuiltinFunctionIndex::from_u32(b)))
+        let mut needed = vec![false; BuiltinFunctionIndex::len() as usize];
+        for code in &self.codes {
+            for [_, builtin] in code.layout().builtins.records() {
+                // A number that no builtin has is found out when the call is resolved.
+                if let Some(needed) = needed.get_mut(builtin as usize) {
+                    *needed = true;
+                }
+            }
+        }
+        (0..)
+            .zip(needed)
+            .filter(|(_, needed)| *needed)
+            .map(|(number, _)| Job::Builtin(BuiltinFunctionIndex::from_u32(number)))
             .collect()
     }
 
     /// Compiles every function that was not compiled just now, with no cache at all,
     /// and compares all its bytes. Says how many.
     fn verify(&self) -> Result<u64, Refused> {
-        let (engine, module) = (self.context.engine, self.module);
-        let reused: Vec<&Unit> = self
+        let (engine, module, codes) = (self.context.engine, self.module, &self.codes);
+        let reused: Vec<(&Unit<'_>, FunctionParameters)> = self
             .units
             .iter()
             .filter(|unit| unit.found != Found::Compiled)
+            .map(|unit| (unit, self.parameters(unit)))
             .collect();
         let count = reused.len() as u64;
         let results = parallel::map(
             engine.parallel,
             reused,
             || (),
-            |(), unit| {
+            |(), (unit, parameters)| {
                 let compiler = engine.compiler();
-                let fresh = codegen::compile(engine, compiler, module, unit.job, &unit.parameters);
-                (unit, fresh)
+                let fresh = codegen::compile(engine, compiler, module, unit.job, &parameters);
+                let same = fresh
+                    .is_ok_and(|fresh| is_same(&fresh.stencil, &codes[unit.code], unit.parameters));
+                (unit.job, same)
             },
         );
-        for (unit, fresh) in results {
-            let same = match fresh {
-                Ok(fresh) => fresh.stencil == *self.codes[unit.code].bytes,
-                Err(_) => false,
-            };
+        for (job, same) in results {
             if !same {
-                let symbol = unit.job.symbol(self.module);
-                let key = unit
-                    .stencil
-                    .map_or_else(|| "none".to_string(), |key| key.to_string());
+                let symbol = job.symbol(module);
+                let key = split(module, job, &mut Scratch::default()).map_or_else(
+                    || "none".to_string(),
+                    |(stencil, _)| stencil.key(&self.context.entries.fingerprint).to_string(),
+                );
                 return Err(Refused::Mismatch(format!(
                     "the code reused for `{symbol}` is not what compiling it gives (stencil key {key})"
                 )));
             }
         }
         Ok(count)
+    }
+
+    fn parameters(&self, unit: &Unit<'_>) -> FunctionParameters {
+        let held = self.held.as_bytes();
+        unit.parameters.read(held, unit.job, self.module).to_owned()
     }
 
     fn count(&self, report: &mut Report) {
@@ -500,7 +561,85 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         }
         report.store.damaged = self.damaged;
     }
+
+    /// Writes a bundle if the one that there is, if any, knew too little: at once if most
+    /// functions were compiled anyway; else when the environment is seen again, so that
+    /// who changes it with every compile does not pay for bundles.
+    fn write_bundle(&mut self, report: &Report) {
+        let found = report.functions.exact_body;
+        let missed = report.functions.total - found;
+        if self.digests.is_empty() || missed <= found / MISSES_ALLOWED {
+            return;
+        }
+        let Surroundings { key, note, .. } = self.surroundings;
+        let snapshot = self.context.snapshot;
+        let mostly_compiled = report.functions.compiled >= report.functions.total / 2;
+        let seen = || {
+            let stored = snapshot.get(note)?;
+            self.context.entries.open(note, stored)
+        };
+        if !mostly_compiled && self.bundle.is_none() && seen().is_none() {
+            self.writes.push(seal(*note, Vec::new()));
+            return;
+        }
+        if let Some(bundle) = self.bundle_bytes() {
+            self.writes.push(seal(*key, bundle));
+        }
+    }
+
+    fn bundle_bytes(&self) -> Option<Vec<u8>> {
+        let mut writer = BundleWriter::new(&self.digests);
+        let mut numbers = vec![None; self.codes.len()];
+        let held = self.held.as_bytes();
+        for unit in &self.units {
+            if !unit.storable || !self.belongs_in_bundle(unit.job) {
+                continue;
+            }
+            let layout = self.codes[unit.code].layout();
+            let number = *numbers[unit.code].get_or_insert_with(|| writer.stencil(&layout));
+            let parameters = unit.parameters.read(held, unit.job, self.module);
+            let map = unit.parameters.map();
+            writer
+                .add(unit.job, number, &layout, parameters, map)
+                .ok()?;
+        }
+        writer.finish()
+    }
+
+    /// Not so functions that must not be found by their bytes: those with branch hints.
+    fn belongs_in_bundle(&self, job: Job) -> bool {
+        match job {
+            Job::Function(function) => self.module.branch_hints(function).is_none(),
+            trampoline => bundle::trampoline(trampoline).is_some(),
+        }
+    }
 }
+
+/// Whether `fresh`, a compiled stencil, is all that `code` with `held` is.
+fn is_same(fresh: &[u8], code: &Code<'_>, held: Held<'_>) -> bool {
+    match (code, held) {
+        (Code::Bytes(bytes), _) => fresh == &**bytes,
+        (Code::Bundle(stored), Held::Bundle(parameters, map)) => {
+            let Ok(fresh) = Layout::read(fresh) else {
+                return false;
+            };
+            let (mut bytes, mut checkpoints) = (Vec::new(), Writer::default());
+            let written =
+                write_body_map(fresh.address_map, parameters, &mut bytes, &mut checkpoints);
+            let mut without_map = fresh;
+            without_map.address_map = stored.address_map;
+            without_map == *stored
+                && written.is_ok()
+                && bytes == map.entries.bytes
+                && checkpoints.as_bytes() == map.checkpoints.as_bytes()
+        }
+        (Code::Bundle(_), Held::Here(_)) => false,
+    }
+}
+
+/// A bundle is written anew when it missed more than one function for so many that it
+/// knew.
+const MISSES_ALLOWED: u64 = 16;
 
 /// The stencil and parameters of `job`; `None` when its body cannot be split.
 pub(crate) fn split(
@@ -532,22 +671,4 @@ fn unsplit(module: &ParsedModule<'_>, job: Job) -> FunctionParameters {
         }
         _ => FunctionParameters::without_source(callees),
     }
-}
-
-fn linkable<'a>(
-    engine: &EngineCompiler,
-    module: &ParsedModule<'_>,
-    units: &'a [Unit],
-    codes: &'a [Code<'_>],
-) -> Vec<Linkable<'a>> {
-    let symbols = engine.tunables.debug_symbols;
-    units
-        .iter()
-        .map(|unit| Linkable {
-            key: unit.job.key(),
-            symbol: symbols.then(|| unit.job.symbol(module)),
-            code: codes[unit.code].layout(),
-            parameters: &unit.parameters,
-        })
-        .collect()
 }

@@ -7,7 +7,7 @@
 //! answer is remembered in the store.
 
 use crate::compiler::{Incremental, Options};
-use crate::entries::{open, seal};
+use crate::entries::seal;
 use ibid_store::{CacheStore, Entry, MemoryStore};
 use std::sync::Arc;
 use wasmtime::Engine;
@@ -24,7 +24,7 @@ pub(crate) fn passes(engine: &Engine, incremental: &Incremental, store: &dyn Cac
     let key = incremental.entries().probe();
     match store
         .get(&key)
-        .and_then(|value| open(&key, value))
+        .and_then(|value| incremental.entries().open(&key, value))
         .as_deref()
     {
         Some([PASSED]) => return true,

@@ -308,17 +308,10 @@ fn witnesses() -> Vec<Witness> {
             "(start 1)",
         ),
         replaced(
-            ExactEverything,
+            BundleEverything,
             "(module (global i32 (i32.const 1)) (func (result i32) (global.get 0)))",
             "(i32.const 1)",
             "(i32.const 2)",
-        ),
-        witness(
-            ExactSignature,
-            "(module (func (param i32) (result i32) (local.get 0))
-               (func (param f32) (result f32) (unreachable)))",
-            "(module (func (param i32) (result i32) (unreachable))
-               (func (param f32) (result f32) (local.get 0)))",
         ),
     ];
     let without_lazy_tables = |text: &str| {

@@ -3,6 +3,9 @@
 mod common;
 
 use common::{Oracle, RICH, compiled};
+use ibid::{MemoryStore, Options};
+use std::sync::Arc;
+use wasmtime::Engine;
 
 /// Compiles `before`, then says how many functions and trampolines `after` needs
 /// compiled.
@@ -175,8 +178,10 @@ fn duplicates_inside_a_module_are_compiled_once() {
 }
 
 #[test]
-fn cranelifts_own_cache_is_asked_when_the_stencil_is_new() {
-    let oracle = Oracle::new();
+fn cranelifts_own_cache_is_asked_when_the_stencil_is_new_if_wanted() {
+    let mut options = Options::default();
+    options.clif = true;
+    let oracle = Oracle::of(&Engine::default(), Arc::new(MemoryStore::new()), options);
     // The same code from other bytes: a block's type by its number instead of itself.
     let mut wasm =
         wat::parse_str("(module (func (result i32) (block (result i32) (i32.const 1))))").unwrap();

@@ -13,8 +13,6 @@
 
 mod cell;
 mod difference;
-mod insert;
-mod own_cache;
 mod process;
 mod refusal;
 mod scenarios;
@@ -35,7 +33,6 @@ use self::table::{Row, Tally};
 use self::upgrade::Upgrade;
 use super::{Module, fetch, modules};
 
-pub use insert::{Edited, insert_function_at_front};
 pub use process::{ProcessOptions, run as run_process};
 
 /// Modules above this size are left out of a quick check, in bytes.

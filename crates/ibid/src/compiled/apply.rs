@@ -1,8 +1,7 @@
 //! Fix-ups: what a function's parameters put into the holes of its stencil.
 
-use super::layout::{Layout, RelocationRecord, Target};
+use super::layout::{Layout, RelocationKind, RelocationRecord, Target};
 use crate::stencil::FunctionParameters;
-use wasmtime_environ::{BuiltinFunctionIndex, FuncKey};
 
 /// The parameters are not those of a function with this stencil.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,19 +33,26 @@ pub enum RelocationTarget {
 }
 
 /// Whether every slot of the stencil has a value in `parameters`.
-pub(crate) fn check(layout: Layout<'_>, parameters: &FunctionParameters) -> Result<(), ApplyError> {
-    layout
-        .relocations()
-        .try_for_each(|record| relocation(record, parameters).map(drop))
+pub(super) fn check(
+    layout: &Layout<'_>,
+    parameters: &FunctionParameters,
+) -> Result<(), ApplyError> {
+    let slots = parameters.callees.len() as u32;
+    if layout.calls.records().all(|[_, slot]| slot < slots) {
+        Ok(())
+    } else {
+        Err(ApplyError)
+    }
 }
 
-pub(crate) fn relocation(
+pub(super) fn relocation(
+    kind: RelocationKind,
     record: RelocationRecord,
     parameters: &FunctionParameters,
 ) -> Result<Relocation, ApplyError> {
     Ok(Relocation {
         offset: record.offset,
-        kind: record.kind.reloc(),
+        kind: kind.reloc(),
         target: match record.target {
             Target::Slot(slot) => match *parameters.callees.get(slot as usize).ok_or(ApplyError)? {
                 FunctionParameters::STARTUP => RelocationTarget::Startup,
@@ -54,11 +60,6 @@ pub(crate) fn relocation(
             },
             Target::Builtin(builtin) => RelocationTarget::Builtin(builtin),
         },
-        addend: record.addend,
+        addend: kind.addend(),
     })
-}
-
-/// The key under which Wasmtime knows the builtin trampoline `builtin`.
-pub(crate) fn builtin_trampoline(builtin: u32) -> FuncKey {
-    FuncKey::WasmToBuiltinTrampoline(BuiltinFunctionIndex::from_u32(builtin))
 }

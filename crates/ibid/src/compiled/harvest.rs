@@ -12,7 +12,7 @@ use wasmtime_internal_cranelift::CompiledFunction;
 /// The compiled function holds something that the stored form has no place for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unstorable {
-    #[error("a relocation of another kind than a call")]
+    #[error("a relocation of another kind than a call, or calls of several kinds")]
     RelocationKind,
     #[error("a relocation against something that is no callee of the function")]
     RelocationTarget,
@@ -45,6 +45,7 @@ pub(crate) fn harvest(
         alignment: compiled.alignment,
         needs_gc_heap,
         unwind: unwind_entry(compiled, compiler)?,
+        kind: relocation_kind(compiled)?,
         relocations: relocations(compiled, parameters, module)?,
         traps: compiled
             .traps(tunables)
@@ -66,6 +67,20 @@ fn unwind_entry(
             .map(Some)
             .ok_or(Unstorable::UnwindInfo),
         Some(_) => Err(Unstorable::UnwindInfo),
+    }
+}
+
+fn relocation_kind(compiled: &CompiledFunction) -> Result<Option<RelocationKind>, Unstorable> {
+    let mut kinds = compiled
+        .relocations()
+        .map(|relocation| RelocationKind::of(relocation.reloc, relocation.addend));
+    let Some(first) = kinds.next() else {
+        return Ok(None);
+    };
+    if first.is_some() && kinds.all(|kind| kind == first) {
+        Ok(first)
+    } else {
+        Err(Unstorable::RelocationKind)
     }
 }
 
@@ -91,7 +106,6 @@ fn relocations(
         .map(|relocation| {
             Ok(RelocationRecord {
                 offset: relocation.offset,
-                kind: RelocationKind::of(relocation.reloc).ok_or(Unstorable::RelocationKind)?,
                 target: match relocation.reloc_target {
                     FuncKey::DefinedWasmFunction(_, index) => {
                         slot(module.func_index(index).as_u32())?
@@ -100,7 +114,6 @@ fn relocations(
                     FuncKey::WasmToBuiltinTrampoline(builtin) => Target::Builtin(builtin.index()),
                     _ => return Err(Unstorable::RelocationTarget),
                 },
-                addend: relocation.addend,
             })
         })
         .collect()

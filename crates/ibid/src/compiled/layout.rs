@@ -1,26 +1,33 @@
 //! Reading and writing of the bytes of a compiled stencil, which [the parent
 //! module](super) draws.
 
+use super::entries::{self, AddressMap, Traps};
 use crate::bytes::{Malformed, Reader, Words, Writer};
 use crate::stencil::RelSourceLoc;
 use cranelift_codegen::binemit::Reloc;
 use target_lexicon::Architecture;
 
-const MAGIC: [u8; 4] = *b"ibF1";
-const NEEDS_GC_HEAP: u32 = 1;
-const HAS_UNWIND: u32 = 2;
+const MAGIC: [u8; 4] = *b"ibF2";
+const NEEDS_GC_HEAP: u32 = 1 << 8;
+const HAS_UNWIND: u32 = 1 << 9;
+const ALIGNMENT: u32 = 0xff;
+const KIND_SHIFT: u32 = 16;
 
 /// The parts of a compiled stencil, read in place.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout<'a> {
     pub(crate) code: &'a [u8],
     pub(crate) alignment: u32,
     pub(crate) needs_gc_heap: bool,
     pub(crate) unwind: Option<&'a [u8]>,
-    relocations: Words<'a>,
-    trap_offsets: Words<'a>,
-    trap_codes: &'a [u8],
-    address_map: Words<'a>,
+    /// The kind of all its relocations; `None` if it has none.
+    pub(crate) kind: Option<RelocationKind>,
+    /// Offset and callee slot of each call of a function.
+    pub(crate) calls: Words<'a>,
+    /// Offset and number of each call of a builtin's trampoline.
+    pub(crate) builtins: Words<'a>,
+    pub(crate) traps: Traps<'a>,
+    pub(crate) address_map: AddressMap<'a>,
     stack_maps: Words<'a>,
     call_sites: Words<'a>,
     handlers: Words<'a>,
@@ -33,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) alignment: u32,
     pub(crate) needs_gc_heap: bool,
     pub(crate) unwind: Option<Vec<u8>>,
+    pub(crate) kind: Option<RelocationKind>,
     pub(crate) relocations: Vec<RelocationRecord>,
     pub(crate) traps: Vec<(u32, u8)>,
     pub(crate) address_map: Vec<(u32, RelSourceLoc)>,
@@ -45,9 +53,7 @@ pub(crate) struct Parts {
 pub(crate) struct RelocationRecord {
     /// Offset of the hole in the code, in bytes.
     pub(crate) offset: u32,
-    pub(crate) kind: RelocationKind,
     pub(crate) target: Target,
-    pub(crate) addend: i64,
 }
 
 /// What a relocation refers to.
@@ -60,7 +66,7 @@ pub(crate) enum Target {
 }
 
 /// The references between functions that Cranelift makes in a text section of
-/// Wasmtime's.
+/// Wasmtime's. Code for one architecture has relocations of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum RelocationKind {
@@ -78,8 +84,12 @@ impl RelocationKind {
         RelocationKind::S390xPltRel32Dbl,
     ];
 
-    pub(crate) fn of(reloc: Reloc) -> Option<RelocationKind> {
-        Self::ALL.into_iter().find(|kind| kind.reloc() == reloc)
+    /// The kind of a relocation; `None` for one that Wasmtime's calls do not have, or
+    /// with another addend than theirs.
+    pub(crate) fn of(reloc: Reloc, addend: i64) -> Option<RelocationKind> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.reloc() == reloc && kind.addend() == addend)
     }
 
     /// Cranelift's name for it.
@@ -92,14 +102,13 @@ impl RelocationKind {
         }
     }
 
-    /// Whether Cranelift resolves this kind with this addend in a text section
-    /// (`LabelUse::from_reloc` of each target in release 0.135.8).
-    fn takes(self, addend: i64) -> bool {
+    /// What is added to the target's address: where the processor counts from
+    /// (`LabelUse::from_reloc` of each target in Cranelift 0.135.8 takes no other).
+    pub(crate) fn addend(self) -> i64 {
         match self {
-            RelocationKind::X86CallPcRel4 => addend == -4,
-            RelocationKind::Arm64Call => addend == 0,
-            RelocationKind::RiscvCallPlt => true,
-            RelocationKind::S390xPltRel32Dbl => addend == 2,
+            RelocationKind::X86CallPcRel4 => -4,
+            RelocationKind::Arm64Call | RelocationKind::RiscvCallPlt => 0,
+            RelocationKind::S390xPltRel32Dbl => 2,
         }
     }
 
@@ -111,13 +120,6 @@ impl RelocationKind {
             RelocationKind::RiscvCallPlt => matches!(architecture, Architecture::Riscv64(_)),
             RelocationKind::S390xPltRel32Dbl => architecture == Architecture::S390x,
         }
-    }
-
-    fn from_word(word: u32) -> Result<RelocationKind, Malformed> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| *kind as u32 == word)
-            .ok_or(Malformed)
     }
 }
 
@@ -149,6 +151,10 @@ pub(crate) struct Handler {
 impl Parts {
     /// The bytes of the compiled stencil.
     pub(crate) fn write(&self) -> Vec<u8> {
+        let (traps, address_map) = (
+            entries::write_traps(&self.traps),
+            entries::write_address_map(&self.address_map),
+        );
         let stack_map_words: usize = self
             .stack_maps
             .iter()
@@ -156,37 +162,49 @@ impl Parts {
             .sum();
         let handlers: usize = self.call_sites.iter().map(|site| site.handlers.len()).sum();
         let unwind = self.unwind.as_deref().unwrap_or_default();
+        let calls = self.relocations.iter().filter_map(RelocationRecord::call);
+        let builtins = self
+            .relocations
+            .iter()
+            .filter_map(RelocationRecord::builtin);
         let mut out = Writer::with_capacity(
             64 + self.code.len()
-                + 20 * self.relocations.len()
-                + 5 * self.traps.len()
-                + 8 * self.address_map.len()
+                + 8 * self.relocations.len()
+                + traps.bytes.len()
+                + address_map.bytes.len()
                 + unwind.len()
-                + 4 * stack_map_words,
+                + 4 * stack_map_words
+                + 12 * (self.call_sites.len() + handlers),
         );
         out.raw(&MAGIC);
-        out.u32(self.code.len());
-        out.word(self.alignment);
-        let gc = if self.needs_gc_heap { NEEDS_GC_HEAP } else { 0 };
-        out.word(gc | if self.unwind.is_some() { HAS_UNWIND } else { 0 });
-        out.u32(self.relocations.len());
-        out.u32(self.traps.len());
-        out.u32(self.address_map.len());
-        out.u32(stack_map_words);
-        out.u32(self.call_sites.len());
-        out.u32(handlers);
-        out.u32(unwind.len());
+        let length = |count: usize| {
+            u32::try_from(count).expect("a function's metadata is smaller than 4 GiB")
+        };
+        let header = Header {
+            code: length(self.code.len()),
+            flags: flags(
+                self.alignment,
+                self.needs_gc_heap,
+                self.unwind.is_some(),
+                self.kind,
+            ),
+            calls: length(calls.clone().count()),
+            builtins: length(builtins.clone().count()),
+            traps: length(traps.count),
+            trap_bytes: length(traps.bytes.len()),
+            map: length(address_map.count),
+            map_bytes: length(address_map.bytes.len()),
+            stack_map_words: length(stack_map_words),
+            call_sites: length(self.call_sites.len()),
+            handlers: length(handlers),
+            unwind: length(unwind.len()),
+        };
+        header.write(&mut out);
         out.raw(&self.code);
         out.pad();
-        for record in &self.relocations {
-            record.write(&mut out);
-        }
-        self.traps.iter().for_each(|(offset, _)| out.word(*offset));
-        self.traps.iter().for_each(|(_, code)| out.raw(&[*code]));
-        out.pad();
-        for (offset, location) in &self.address_map {
-            out.word(*offset);
-            out.word(location.bits());
+        for (offset, target) in calls.chain(builtins) {
+            out.word(offset);
+            out.word(target);
         }
         for map in &self.stack_maps {
             out.word(map.offset);
@@ -208,197 +226,352 @@ impl Parts {
         }
         out.raw(unwind);
         out.pad();
+        out.raw(&traps.bytes);
+        out.raw(&address_map.bytes);
+        out.pad();
         out.into_bytes()
     }
 }
 
 impl RelocationRecord {
-    const WORDS: usize = 5;
-
-    fn write(&self, out: &mut Writer) {
-        out.word(self.offset);
-        out.word(self.kind as u32);
-        out.word(match self.target {
-            Target::Slot(slot) => slot << 1,
-            Target::Builtin(builtin) => builtin << 1 | 1,
-        });
-        out.raw(&self.addend.to_le_bytes());
+    fn call(&self) -> Option<(u32, u32)> {
+        match self.target {
+            Target::Slot(slot) => Some((self.offset, slot)),
+            Target::Builtin(_) => None,
+        }
     }
 
-    fn read(words: [u32; Self::WORDS]) -> Result<RelocationRecord, Malformed> {
-        let [offset, kind, target, low, high] = words;
-        Ok(RelocationRecord {
-            offset,
-            kind: RelocationKind::from_word(kind)?,
-            target: if target & 1 == 0 {
-                Target::Slot(target >> 1)
-            } else {
-                Target::Builtin(target >> 1)
+    fn builtin(&self) -> Option<(u32, u32)> {
+        match self.target {
+            Target::Slot(_) => None,
+            Target::Builtin(builtin) => Some((self.offset, builtin)),
+        }
+    }
+}
+
+/// What a compiled stencil begins with: how long its parts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    code: u32,
+    flags: u32,
+    calls: u32,
+    builtins: u32,
+    traps: u32,
+    trap_bytes: u32,
+    map: u32,
+    map_bytes: u32,
+    stack_map_words: u32,
+    call_sites: u32,
+    handlers: u32,
+    unwind: u32,
+}
+
+impl Header {
+    /// The length of a header, in words.
+    pub(crate) const WORDS: usize = 12;
+
+    pub(crate) fn read(input: &mut Reader<'_>) -> Result<Header, Malformed> {
+        let header = Header {
+            code: input.word()?,
+            flags: input.word()?,
+            calls: input.word()?,
+            builtins: input.word()?,
+            traps: input.word()?,
+            trap_bytes: input.word()?,
+            map: input.word()?,
+            map_bytes: input.word()?,
+            stack_map_words: input.word()?,
+            call_sites: input.word()?,
+            handlers: input.word()?,
+            unwind: input.word()?,
+        };
+        let flags = header.flags;
+        let kind = flags >> KIND_SHIFT;
+        if flags & !(ALIGNMENT | NEEDS_GC_HEAP | HAS_UNWIND) & ((1 << KIND_SHIFT) - 1) != 0
+            || flags & ALIGNMENT > 16
+            || kind as usize > RelocationKind::ALL.len()
+            || (kind == 0 && (header.calls > 0 || header.builtins > 0))
+            || !header.unwind.is_multiple_of(4)
+        {
+            return Err(Malformed);
+        }
+        Ok(header)
+    }
+
+    fn write(&self, out: &mut Writer) {
+        for word in [
+            self.code,
+            self.flags,
+            self.calls,
+            self.builtins,
+            self.traps,
+            self.trap_bytes,
+            self.map,
+            self.map_bytes,
+            self.stack_map_words,
+            self.call_sites,
+            self.handlers,
+            self.unwind,
+        ] {
+            out.word(word);
+        }
+    }
+
+    /// The length of the code with its padding, in bytes.
+    pub(crate) fn code_bytes(&self) -> usize {
+        (self.code as usize).next_multiple_of(4)
+    }
+
+    /// The length of all parts that are words, in bytes.
+    pub(crate) fn word_bytes(&self) -> Result<usize, Malformed> {
+        let words = 2 * u64::from(self.calls)
+            + 2 * u64::from(self.builtins)
+            + u64::from(self.stack_map_words)
+            + 3 * u64::from(self.call_sites)
+            + 3 * u64::from(self.handlers)
+            + u64::from(self.unwind / 4);
+        usize::try_from(4 * words).map_err(|_| Malformed)
+    }
+
+    /// The length of traps and address map, in bytes.
+    pub(crate) fn list_bytes(&self) -> usize {
+        self.trap_bytes as usize + self.map_bytes as usize
+    }
+
+    /// The stencil with these parts, each of which is as long as this header says.
+    pub(crate) fn layout<'a>(
+        &self,
+        code: &'a [u8],
+        words: &'a [u8],
+        lists: &'a [u8],
+    ) -> Result<Layout<'a>, Malformed> {
+        let mut words = Reader::new(words);
+        let mut lists = Reader::new(lists);
+        let kind = (self.flags >> KIND_SHIFT) as usize;
+        Ok(Layout {
+            code: code.get(..self.code as usize).ok_or(Malformed)?,
+            alignment: 1 << (self.flags & ALIGNMENT),
+            needs_gc_heap: self.flags & NEEDS_GC_HEAP != 0,
+            kind: kind.checked_sub(1).map(|kind| RelocationKind::ALL[kind]),
+            calls: words.words(2 * self.calls as usize)?,
+            builtins: words.words(2 * self.builtins as usize)?,
+            stack_maps: words.words(self.stack_map_words as usize)?,
+            call_sites: words.words(3 * self.call_sites as usize)?,
+            handlers: words.words(3 * self.handlers as usize)?,
+            unwind: Some(words.raw(self.unwind as usize)?).filter(|_| self.flags & HAS_UNWIND != 0),
+            traps: Traps {
+                count: self.traps as usize,
+                bytes: lists.raw(self.trap_bytes as usize)?,
             },
-            addend: (u64::from(high) << 32 | u64::from(low)).cast_signed(),
+            address_map: AddressMap {
+                count: self.map as usize,
+                bytes: lists.raw(self.map_bytes as usize)?,
+            },
         })
     }
 }
 
+/// Stencils with like parts together, without their address maps.
+#[derive(Default)]
+pub(crate) struct Columns {
+    pub(crate) headers: Writer,
+    pub(crate) code: Writer,
+    pub(crate) words: Writer,
+    pub(crate) lists: Writer,
+}
+
+impl Columns {
+    /// Appends the parts of `layout`.
+    pub(crate) fn push(&mut self, layout: &Layout<'_>) {
+        let length = |count: usize| count as u32;
+        let header = Header {
+            code: length(layout.code.len()),
+            flags: flags(
+                layout.alignment,
+                layout.needs_gc_heap,
+                layout.unwind.is_some(),
+                layout.kind,
+            ),
+            calls: length(layout.calls.len() / 2),
+            builtins: length(layout.builtins.len() / 2),
+            traps: length(layout.traps.count),
+            trap_bytes: length(layout.traps.bytes.len()),
+            map: 0,
+            map_bytes: 0,
+            stack_map_words: length(layout.stack_maps.len()),
+            call_sites: length(layout.call_sites.len() / 3),
+            handlers: length(layout.handlers.len() / 3),
+            unwind: length(layout.unwind.unwrap_or_default().len()),
+        };
+        header.write(&mut self.headers);
+        self.code.raw(layout.code);
+        self.code.pad();
+        for words in [
+            layout.calls,
+            layout.builtins,
+            layout.stack_maps,
+            layout.call_sites,
+            layout.handlers,
+        ] {
+            self.words.raw(words.as_bytes());
+        }
+        self.words.raw(layout.unwind.unwrap_or_default());
+        self.lists.raw(layout.traps.bytes);
+    }
+}
+
+fn flags(
+    alignment: u32,
+    needs_gc_heap: bool,
+    has_unwind: bool,
+    kind: Option<RelocationKind>,
+) -> u32 {
+    let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+    alignment.trailing_zeros()
+        | flag(needs_gc_heap, NEEDS_GC_HEAP)
+        | flag(has_unwind, HAS_UNWIND)
+        | kind.map_or(0, |kind| kind as u32) << KIND_SHIFT
+}
+
 impl<'a> Layout<'a> {
-    /// Finds the parts in `bytes` and checks all that later reads rely on.
+    /// Finds the parts in `bytes`. What they say is not looked at, see
+    /// [`check`](Self::check).
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Layout<'a>, Malformed> {
         let mut input = Reader::new(bytes);
         if input.raw(4)? != MAGIC {
             return Err(Malformed);
         }
-        let code = input.u32()?;
-        let alignment = input.word()?;
-        let flags = input.word()?;
-        let relocations = input.u32()?;
-        let traps = input.u32()?;
-        let address_map = input.u32()?;
-        let stack_maps = input.u32()?;
-        let call_sites = input.u32()?;
-        let handlers = input.u32()?;
-        let unwind = input.u32()?;
-        let times = |count: usize, words: usize| count.checked_mul(words).ok_or(Malformed);
-        let layout = Layout {
-            code: input.padded(code)?,
-            alignment,
-            needs_gc_heap: flags & NEEDS_GC_HEAP != 0,
-            relocations: input.words(times(relocations, RelocationRecord::WORDS)?)?,
-            trap_offsets: input.words(traps)?,
-            trap_codes: input.padded(traps)?,
-            address_map: input.words(times(address_map, 2)?)?,
-            stack_maps: input.words(stack_maps)?,
-            call_sites: input.words(times(call_sites, 3)?)?,
-            handlers: input.words(times(handlers, 3)?)?,
-            unwind: Some(input.padded(unwind)?).filter(|_| flags & HAS_UNWIND != 0),
-        };
-        if !input.is_empty() || flags & !(NEEDS_GC_HEAP | HAS_UNWIND) != 0 {
+        let header = Header::read(&mut input)?;
+        let code = input.raw(header.code_bytes())?;
+        let words = input.raw(header.word_bytes()?)?;
+        let lists = input.padded(header.list_bytes())?;
+        if input.remaining() > 0 {
             return Err(Malformed);
         }
-        layout.check()?;
-        Ok(layout)
+        header.layout(code, words, lists)
     }
 
-    /// Offsets lie in the code and rise, as the sections of the artifact need them to.
-    fn check(&self) -> Result<(), Malformed> {
+    /// Whether all that the parts say makes sense: offsets lie in the code and rise, as
+    /// the sections of the artifact need them to.
+    pub(crate) fn check(&self) -> Result<(), Malformed> {
         let length = self.code.len() as u32;
         let ensure = |holds: bool| if holds { Ok(()) } else { Err(Malformed) };
-        ensure(self.alignment.is_power_of_two() && self.alignment <= 1 << 16)?;
-        for words in self.relocations.records() {
-            let record = RelocationRecord::read(words)?;
-            ensure(
-                record
-                    .offset
-                    .checked_add(4)
-                    .is_some_and(|end| end <= length),
-            )?;
-            ensure(record.kind.takes(record.addend))?;
-            if let Target::Builtin(builtin) = record.target {
-                ensure(builtin < wasmtime_environ::BuiltinFunctionIndex::len())?;
-            }
+        for [offset, _] in self.calls.records().chain(self.builtins.records()) {
+            ensure(offset.checked_add(4).is_some_and(|end| end <= length))?;
         }
-        rising(self.trap_offsets.into_iter(), length)?;
-        rising(self.address_map.records().map(|[offset, _]| offset), length)?;
-        for code in self.trap_codes {
-            ensure(wasmtime_environ::CompiledTrap::from_u8(*code).is_some())?;
+        for [_, builtin] in self.builtins.records() {
+            ensure(builtin < wasmtime_environ::BuiltinFunctionIndex::len())?;
         }
-        let mut at = 0;
+        for trap in self.traps.iter() {
+            let (offset, code) = trap?;
+            ensure(offset <= length)?;
+            ensure(wasmtime_environ::CompiledTrap::from_u8(code).is_some())?;
+        }
+        for entry in self.address_map.iter() {
+            ensure(entry?.0 <= length)?;
+        }
         let mut last = 0;
-        while at < self.stack_maps.len() {
-            ensure(self.stack_maps.len() - at >= 3)?;
-            let (offset, count) = (self.stack_maps.at(at), self.stack_maps.at(at + 2) as usize);
+        for map in self.stack_maps() {
+            let (offset, _, frame_offsets) = map?;
             ensure(offset >= last && offset < length)?;
-            ensure(self.stack_maps.len() - at - 3 >= count)?;
-            for i in 0..count {
-                ensure(self.stack_maps.at(at + 3 + i).is_multiple_of(4))?;
+            for frame_offset in frame_offsets.iter() {
+                ensure(frame_offset.is_multiple_of(4))?;
             }
             last = offset;
-            at += 3 + count;
         }
-        rising(
-            self.call_sites
-                .records()
-                .map(|[return_address, _, _]| return_address),
-            length,
-        )?;
-        let handlers = self
-            .call_sites
-            .records()
-            .try_fold(0usize, |sum, [_, _, count]| {
-                sum.checked_add(count as usize).ok_or(Malformed)
-            })?;
-        ensure(handlers == self.handlers.len() / 3)?;
-        for [_, _, offset] in self.handlers.records() {
-            ensure(offset <= length)?;
-        }
-        if let Some(unwind) = self.unwind {
-            ensure(unwind.len().is_multiple_of(4))?;
+        last = 0;
+        for site in self.call_sites() {
+            let site = site?;
+            ensure(site.return_address >= last && site.return_address <= length)?;
+            last = site.return_address;
+            for [_, _, offset] in site.handlers.records() {
+                ensure(offset <= length)?;
+            }
         }
         Ok(())
     }
 
-    pub(crate) fn relocations(self) -> impl ExactSizeIterator<Item = RelocationRecord> + 'a {
-        self.relocations
-            .records()
-            .map(|words| RelocationRecord::read(words).expect("checked when it was read"))
-    }
-
-    /// Offsets in the code and Wasmtime's trap codes.
-    pub(crate) fn traps(self) -> impl ExactSizeIterator<Item = (u32, u8)> + 'a {
-        (0..self.trap_codes.len()).map(move |i| (self.trap_offsets.at(i), self.trap_codes[i]))
-    }
-
-    pub(crate) fn address_map(self) -> impl ExactSizeIterator<Item = (u32, RelSourceLoc)> + 'a {
-        self.address_map
-            .records()
-            .map(|[offset, location]| (offset, RelSourceLoc::new(location)))
-    }
-
-    /// Offset in the code, frame size, frame offsets.
-    pub(crate) fn stack_maps(self) -> impl Iterator<Item = (u32, u32, Vec<u32>)> + 'a {
-        let mut at = 0;
+    /// In order of their place.
+    pub(crate) fn relocations(&self) -> impl Iterator<Item = RelocationRecord> + use<'a> {
+        let mut calls = self.calls.records().peekable();
+        let mut builtins = self.builtins.records().peekable();
         std::iter::from_fn(move || {
-            let words = self.stack_maps;
-            (at < words.len()).then(|| {
-                let count = words.at(at + 2) as usize;
-                let offsets = (0..count).map(|i| words.at(at + 3 + i)).collect();
-                let map = (words.at(at), words.at(at + 1), offsets);
-                at += 3 + count;
-                map
-            })
+            let call_is_next = match (calls.peek(), builtins.peek()) {
+                (Some([call, _]), Some([builtin, _])) => call <= builtin,
+                (call, _) => call.is_some(),
+            };
+            if call_is_next {
+                calls.next().map(|[offset, slot]| RelocationRecord {
+                    offset,
+                    target: Target::Slot(slot),
+                })
+            } else {
+                builtins.next().map(|[offset, builtin]| RelocationRecord {
+                    offset,
+                    target: Target::Builtin(builtin),
+                })
+            }
         })
     }
 
-    pub(crate) fn call_sites(self) -> impl Iterator<Item = CallSite> + 'a {
-        let mut handlers = self.handlers.records::<3>();
+    /// Offset in the code, frame size, frame offsets.
+    pub(crate) fn stack_maps(
+        &self,
+    ) -> impl Iterator<Item = Result<(u32, u32, Words<'a>), Malformed>> + use<'a> {
+        let mut rest = self.stack_maps;
+        std::iter::from_fn(move || {
+            (!rest.is_empty()).then(|| {
+                let (head, tail) = rest.split_at(3)?;
+                let (offsets, tail) = tail.split_at(head.at(2) as usize)?;
+                rest = tail;
+                Ok((head.at(0), head.at(1), offsets))
+            })
+        })
+        .take_while_ok()
+    }
+
+    pub(crate) fn call_sites(
+        &self,
+    ) -> impl Iterator<Item = Result<StoredCallSite<'a>, Malformed>> + use<'a> {
+        let mut rest = self.handlers;
         self.call_sites
             .records()
-            .map(move |[return_address, frame_offset, count]| CallSite {
-                return_address,
-                frame_offset,
-                handlers: handlers
-                    .by_ref()
-                    .take(count as usize)
-                    .map(|[tag, context, offset]| Handler {
-                        tag,
-                        context,
-                        offset,
-                    })
-                    .collect(),
+            .map(move |[return_address, frame_offset, count]| {
+                let (handlers, tail) = rest.split_at((count as usize).saturating_mul(3))?;
+                rest = tail;
+                Ok(StoredCallSite {
+                    return_address,
+                    frame_offset,
+                    handlers,
+                })
             })
+            .take_while_ok()
     }
 }
 
-/// Whether `offsets` rise (or stay) and none lies beyond `length`.
-fn rising(offsets: impl Iterator<Item = u32>, length: u32) -> Result<(), Malformed> {
-    let mut last = 0;
-    for offset in offsets {
-        if offset < last || offset > length {
-            return Err(Malformed);
-        }
-        last = offset;
-    }
-    Ok(())
+/// A call with exception handlers, read in place: tag, context and offset of each.
+pub(crate) struct StoredCallSite<'a> {
+    pub(crate) return_address: u32,
+    pub(crate) frame_offset: u32,
+    pub(crate) handlers: Words<'a>,
 }
+
+/// Ends an iterator behind its first error.
+trait TakeWhileOk: Iterator + Sized {
+    fn take_while_ok<T>(self) -> impl Iterator<Item = Result<T, Malformed>>
+    where
+        Self: Iterator<Item = Result<T, Malformed>>,
+    {
+        self.scan(false, |failed, item| {
+            (!*failed).then(|| {
+                *failed = item.is_err();
+                item
+            })
+        })
+    }
+}
+
+impl<I: Iterator> TakeWhileOk for I {}
 
 #[cfg(test)]
 mod tests {
@@ -410,18 +583,19 @@ mod tests {
             alignment: 16,
             needs_gc_heap: true,
             unwind: Some(vec![7; 24]),
+            kind: Some(RelocationKind::X86CallPcRel4),
             relocations: vec![
                 RelocationRecord {
                     offset: 3,
-                    kind: RelocationKind::X86CallPcRel4,
                     target: Target::Slot(2),
-                    addend: -4,
                 },
                 RelocationRecord {
                     offset: 20,
-                    kind: RelocationKind::X86CallPcRel4,
                     target: Target::Builtin(9),
-                    addend: -4,
+                },
+                RelocationRecord {
+                    offset: 24,
+                    target: Target::Slot(0),
                 },
             ],
             traps: vec![(4, 0), (9, 1), (29, 0xff)],
@@ -458,15 +632,59 @@ mod tests {
         assert_eq!(layout.code, parts.code);
         assert_eq!(layout.alignment, 16);
         assert!(layout.needs_gc_heap);
+        assert_eq!(layout.kind, parts.kind);
         assert_eq!(layout.unwind, parts.unwind.as_deref());
         assert_eq!(layout.relocations().collect::<Vec<_>>(), parts.relocations);
-        assert_eq!(layout.traps().collect::<Vec<_>>(), parts.traps);
-        assert_eq!(layout.address_map().collect::<Vec<_>>(), parts.address_map);
-        assert_eq!(
-            layout.stack_maps().collect::<Vec<_>>(),
-            [(24, 64, vec![0, 8])]
-        );
-        assert_eq!(layout.call_sites().collect::<Vec<_>>(), parts.call_sites);
+        let traps: Result<Vec<_>, _> = layout.traps.iter().collect();
+        assert_eq!(traps.unwrap(), parts.traps);
+        let map: Result<Vec<_>, _> = layout.address_map.iter().collect();
+        assert_eq!(map.unwrap(), parts.address_map);
+        let maps: Vec<(u32, u32, Vec<u32>)> = layout
+            .stack_maps()
+            .map(|map| map.unwrap())
+            .map(|(offset, size, slots)| (offset, size, slots.iter().collect()))
+            .collect();
+        assert_eq!(maps, [(24, 64, vec![0, 8])]);
+        let handlers: Vec<[u32; 3]> = layout
+            .call_sites()
+            .flat_map(|site| site.unwrap().handlers.records().collect::<Vec<_>>())
+            .collect();
+        assert_eq!(handlers, [[1, 8, 12], [u32::MAX, 8, 14]]);
+        assert_eq!(layout.check(), Ok(()));
+    }
+
+    #[test]
+    fn stencils_go_into_columns_and_back() {
+        let bytes = sample().write();
+        let stencil = Layout::read(&bytes).unwrap();
+        let mut columns = Columns::default();
+        columns.push(&stencil);
+        columns.push(&stencil);
+        let [headers, code, words, lists] =
+            [columns.headers, columns.code, columns.words, columns.lists].map(Writer::into_bytes);
+        let [mut headers, mut code, mut words, mut lists] =
+            [&headers, &code, &words, &lists].map(|bytes| Reader::new(bytes));
+        for _ in 0..2 {
+            let header = Header::read(&mut headers).unwrap();
+            let again = header
+                .layout(
+                    code.raw(header.code_bytes()).unwrap(),
+                    words.raw(header.word_bytes().unwrap()).unwrap(),
+                    lists.raw(header.list_bytes()).unwrap(),
+                )
+                .unwrap();
+            assert!(
+                again
+                    == Layout {
+                        address_map: again.address_map,
+                        ..stencil
+                    }
+            );
+            assert_eq!(again.address_map.count, 0);
+        }
+        for rest in [headers, code, words, lists] {
+            assert_eq!(rest.remaining(), 0);
+        }
     }
 
     #[test]
@@ -481,10 +699,11 @@ mod tests {
                 changed[at] ^= 1 << bit;
                 if let Ok(layout) = Layout::read(&changed) {
                     layout.relocations().for_each(drop);
-                    layout.traps().for_each(drop);
-                    layout.address_map().for_each(drop);
+                    layout.traps.iter().for_each(drop);
+                    layout.address_map.iter().for_each(drop);
                     layout.stack_maps().for_each(drop);
                     layout.call_sites().for_each(drop);
+                    let _ = layout.check();
                 }
             }
         }

@@ -6,42 +6,47 @@
 //!
 //! ```text
 //! offset  field
-//!  0      magic "ibF1"
+//!  0      magic "ibF2"
 //!  4      length of the code in bytes
-//!  8      alignment of the code in bytes
-//! 12      flags: bit 0 needs a GC heap, bit 1 has unwind information
-//! 16      number of relocations
-//! 20      number of traps
-//! 24      number of address map entries
-//! 28      words of stack maps
-//! 32      number of call sites with exception handlers
-//! 36      number of exception handlers
-//! 40      length of the unwind entry in bytes
-//! 44      code, padded to 4
-//!         relocations, 20 bytes each:
-//!           offset in the code │ kind │ target │ addend (64 bits)
-//!         traps: offset in the code, each; then a code byte each, padded to 4
-//!         address map: offset in the code │ relative source location, each
+//!  8      flags: bits 0-7 alignment of the code, as a power of two; bit 8 needs a GC
+//!         heap; bit 9 has unwind information; bits 16-31 kind of the relocations
+//! 12      number of calls
+//! 16      number of calls of builtins
+//! 20      number of traps, their length in bytes
+//! 28      number of address map entries, their length in bytes
+//! 36      words of stack maps
+//! 40      number of call sites with exception handlers
+//! 44      number of exception handlers
+//! 48      length of the unwind entry in bytes
+//! 52      code, padded to 4
+//!         calls: offset in the code │ callee slot, each
+//!         calls of builtins: offset in the code │ number of the builtin, each
 //!         stack maps: offset in the code │ frame size │ n │ n frame offsets, each
 //!         call sites: return address │ frame offset │ number of handlers, each
 //!         handlers: tag │ context │ offset in the code, each
 //!         unwind entry, padded to 4
+//!         traps, address map; both together padded to 4
 //! ```
 //!
-//! `u32::MAX` stands for "none" in source locations, frame offsets, tags and
-//! contexts. A relocation's target is `slot << 1` for a callee slot and
-//! `builtin << 1 | 1` for the trampoline of one of Wasmtime's builtin functions.
-//! The unwind entry is one frame description entry of `.eh_frame` with its pointer to
-//! the common entry and its address left zero.
+//! `u32::MAX` stands for "none" in frame offsets, tags and contexts. Traps and address
+//! map are drawn in [`entries`]. The kind of the relocations is 1 for `X86CallPCRel4`
+//! (addend -4), 2 for `Arm64Call`, 3 for `RiscvCallPlt`, 4 for `S390xPLTRel32Dbl`
+//! (addend 2), and 0 if there are none. The unwind entry is one frame description entry
+//! of `.eh_frame` with its pointer to the common entry and its address left zero.
 
 mod apply;
+mod body_map;
+mod entries;
 mod harvest;
 mod layout;
 
 pub use apply::{ApplyError, Relocation, RelocationTarget};
-pub(crate) use apply::{builtin_trampoline, relocation};
+pub(crate) use body_map::{BodyMap, write_body_map};
+pub(crate) use entries::AddressMap;
 pub(crate) use harvest::{Unstorable, harvest};
-pub(crate) use layout::{Layout, Target};
+#[cfg(test)]
+pub(crate) use layout::Parts;
+pub(crate) use layout::{Columns, Header, Layout, RelocationKind, Target};
 
 use crate::bytes::Malformed;
 use crate::stencil::FunctionParameters;
@@ -78,7 +83,7 @@ impl CompiledFunction<Stencil> {
     /// checksum.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, Malformed> {
         let bytes = bytes.into();
-        Layout::read(&bytes)?;
+        Layout::read(&bytes)?.check()?;
         Ok(CompiledFunction {
             state: Stencil { bytes },
         })
@@ -99,7 +104,7 @@ impl CompiledFunction<Stencil> {
         &self,
         parameters: &FunctionParameters,
     ) -> Result<CompiledFunction<Final>, ApplyError> {
-        apply::check(self.layout(), parameters)?;
+        apply::check(&self.layout(), parameters)?;
         Ok(CompiledFunction {
             state: Final {
                 bytes: self.state.bytes.clone(),
@@ -126,21 +131,25 @@ impl CompiledFunction<Final> {
     }
 
     /// Where the code refers to other functions, in order of their place.
-    pub fn relocations(&self) -> impl ExactSizeIterator<Item = Relocation> {
+    pub fn relocations(&self) -> impl Iterator<Item = Relocation> {
         let parameters = &self.state.parameters;
-        self.layout()
-            .relocations()
-            .map(|record| apply::relocation(record, parameters).expect("checked when it was made"))
+        let layout = self.layout();
+        let kind = layout.kind;
+        layout.relocations().map(move |record| {
+            let kind = kind.expect("code with relocations has a kind");
+            apply::relocation(kind, record, parameters).expect("checked when it was made")
+        })
     }
 
     /// The address map: offsets in the code, in bytes, and the offset in the input,
     /// in bytes, of the operator that the code from there on belongs to (`None`: to
     /// none).
-    pub fn address_map(&self) -> impl ExactSizeIterator<Item = (u32, Option<u32>)> {
+    pub fn address_map(&self) -> impl Iterator<Item = (u32, Option<u32>)> {
         let parameters = &self.state.parameters;
-        self.layout()
-            .address_map()
-            .map(|(offset, location)| (offset, parameters.source_offset(location)))
+        self.layout().address_map.iter().map(|entry| {
+            let (offset, location) = entry.expect("checked when it was made");
+            (offset, parameters.source_offset(location))
+        })
     }
 
     fn layout(&self) -> Layout<'_> {

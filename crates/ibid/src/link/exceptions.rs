@@ -8,28 +8,22 @@
 //! tag, each handler     context, each handler     address, each handler
 //! ```
 
-use super::{Linkable, Place, data_section};
+use super::{Linkable, Misfit};
 use crate::bytes::Writer;
-use object::write::Object;
-use wasmtime_environ::obj::ELF_WASMTIME_EXCEPTIONS;
 
-pub(super) fn append(object: &mut Object<'static>, functions: &[Linkable<'_>], places: &[Place]) {
-    let section = data_section(object, ELF_WASMTIME_EXCEPTIONS);
-    object.append_section_data(section, &table(functions, places), 1);
-}
-
-fn table(functions: &[Linkable<'_>], places: &[Place]) -> Vec<u8> {
+/// The section of `functions`, which lie at `starts` in the text section.
+pub(super) fn section(functions: &[Linkable<'_>], starts: &[u32]) -> Result<Vec<u8>, Misfit> {
     let (mut return_addresses, mut frame_offsets, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     let (mut tags, mut contexts, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
-    for (function, place) in functions.iter().zip(places) {
-        let start = place.location().start;
+    for (function, start) in functions.iter().zip(starts) {
         for site in function.code.call_sites() {
-            return_addresses.push(start + site.return_address);
+            let site = site?;
+            return_addresses.push(start.wrapping_add(site.return_address));
             frame_offsets.push(site.frame_offset);
-            for handler in &site.handlers {
-                tags.push(handler.tag);
-                contexts.push(handler.context);
-                addresses.push(start + handler.offset);
+            for [tag, context, offset] in site.handlers.records() {
+                tags.push(tag);
+                contexts.push(context);
+                addresses.push(start.wrapping_add(offset));
             }
             ends.push(tags.len() as u32);
         }
@@ -47,5 +41,5 @@ fn table(functions: &[Linkable<'_>], places: &[Place]) -> Vec<u8> {
     ] {
         column.into_iter().for_each(|word| out.word(word));
     }
-    out.into_bytes()
+    Ok(out.into_bytes())
 }

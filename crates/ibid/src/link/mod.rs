@@ -2,97 +2,158 @@
 //! alignment that Wasmtime 48.0.8 gives them (`build_module_artifacts` in
 //! `wasmtime/src/compile.rs` and `Compiler::append_code` in
 //! `wasmtime-internal-cranelift/src/compiler.rs`).
+//!
+//! ```text
+//! places of functions ─► address map, traps ─┐
+//!                     ├► symbols            ─┼─► sizes ─► one buffer, filled at once
+//!                     └► description        ─┘
+//! ```
+//!
+//! What a store gave may be anything: nothing here panics on it.
 
+mod blocks;
+mod elf;
 mod exceptions;
-mod functions;
-mod metadata;
+mod info;
+mod stack_maps;
+mod strings;
+mod symbols;
 mod text;
 pub(crate) mod unwind;
 
-use crate::compiled::Layout;
+use crate::bytes::Malformed;
+use crate::compiled::{BodyMap, Layout};
 use crate::fingerprint::EngineCompiler;
-use crate::stencil::FunctionParameters;
-use object::SectionKind;
-use object::write::{Object, StandardSegment};
+use crate::jobs::{Job, Names};
+use crate::module::ParsedModule;
+use crate::parallel;
+use crate::stencil::StoredParameters;
+use elf::Section;
+use info::Info;
+use symbols::Symbols;
+use text::Text;
+use unwind::UnwindSection;
 use wasmtime_environ::error::Result;
-use wasmtime_environ::{
-    FilePos, FinishedObject, FuncKey, FunctionLoc, ModuleTranslation, ModuleTypesBuilder,
-    ObjectBuilder, ObjectKind, obj,
-};
+use wasmtime_environ::{FuncKey, Module, obj};
 
 /// A function, ready to be placed.
+#[derive(Clone, Copy)]
 pub(crate) struct Linkable<'a> {
     pub(crate) key: FuncKey,
-    /// Its symbol's name, when the artifact has symbols.
-    pub(crate) symbol: Option<String>,
-    pub(crate) code: Layout<'a>,
-    pub(crate) parameters: &'a FunctionParameters,
+    pub(crate) job: Job,
+    pub(crate) code: &'a Layout<'a>,
+    pub(crate) parameters: StoredParameters<'a>,
+    /// Its address map, where it is known as a whole.
+    pub(crate) map: Option<BodyMap<'a>>,
 }
 
-impl Linkable<'_> {
-    /// The offset of the body in the input, for functions that have one.
-    fn source(&self) -> FilePos {
-        self.parameters
-            .base_source_offset()
-            .map_or_else(FilePos::none, FilePos::new)
+/// Why there is no artifact.
+#[derive(Debug)]
+pub(crate) enum LinkError {
+    /// Wasmtime's own error.
+    Wasmtime(wasmtime::Error),
+    /// The parts do not belong together.
+    Misfit,
+}
+
+/// The parts do not belong together: code that refers to what is not there, or lists that
+/// do not read. No store that keeps what it was given has such; or the artifact would be
+/// beyond what the format can hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Misfit;
+
+impl From<Malformed> for Misfit {
+    fn from(_: Malformed) -> Misfit {
+        Misfit
     }
 }
 
-/// Makes the artifact of the module `translation`, whose functions are `functions`,
-/// sorted by their key.
-///
-/// # Errors
-///
-/// Fails where Wasmtime's own link does: sections beyond 4 GiB.
+impl From<Misfit> for LinkError {
+    fn from(_: Misfit) -> LinkError {
+        LinkError::Misfit
+    }
+}
+
+/// Makes the artifact of `module`, whose functions are `functions`, sorted by their key.
 pub(crate) fn link(
     engine: &EngineCompiler,
-    translation: ModuleTranslation<'_>,
-    types: ModuleTypesBuilder,
+    module: ParsedModule<'_>,
     functions: &[Linkable<'_>],
-) -> Result<Vec<u8>> {
-    let mut object = engine.compiler().object(ObjectKind::Module)?;
-    engine_sections(&mut object, engine);
+) -> Result<Vec<u8>, LinkError> {
+    let ParsedModule {
+        mut translation,
+        types,
+        ..
+    } = module;
+    let (parallel, tunables) = (engine.parallel, &engine.tunables);
     let imported = translation.module.num_imported_funcs as u32;
-    let places = text::append(&mut object, engine, functions, imported);
-    metadata::append(&mut object, engine, functions, &places);
-    exceptions::append(&mut object, functions, &places);
-    let table = functions::table(functions, &places);
-    let mut object = ObjectBuilder::new(object, &engine.tunables);
-    let info = object.append(translation)?;
-    object.serialize_info(&(&info, &table, &types.finish()));
-    Vec::<u8>::finish_object(object, &())
-}
+    let text = Text::lay_out(engine, functions, imported)?;
+    let starts = &text.starts[..];
 
-/// `.wasmtime.engine` and `.wasmtime.bti`, which are the same for every module of an
-/// engine (`Engine::append_compiler_info`, `Engine::append_bti`).
-fn engine_sections(object: &mut Object<'static>, engine: &EngineCompiler) {
-    let section = data_section(object, obj::ELF_WASM_ENGINE);
-    object.set_section_data(section, engine.engine_section.clone(), 1);
-    let section = data_section(object, obj::ELF_WASM_BTI);
-    object.append_section_data(section, &engine.bti_section, 1);
-}
+    let module_index = translation.module.module_index;
+    let mut description = std::mem::replace(&mut translation.module, Module::new(module_index));
+    description.needs_gc_heap |= functions.iter().any(|f| f.code.needs_gc_heap);
+    let names = Names::new(&translation.debuginfo.name_section, imported);
+    let ((address_map, traps), (symbols, info)) = parallel::join(
+        parallel,
+        || {
+            let map = tunables
+                .generate_address_map
+                .then(|| blocks::address_map(parallel, functions, starts));
+            (map, blocks::traps(parallel, functions, starts))
+        },
+        || {
+            let symbols = if tunables.debug_symbols {
+                Symbols::new(parallel, &names, functions, starts)
+            } else {
+                Symbols::none()
+            };
+            let info = Info::new(
+                tunables,
+                &translation,
+                description,
+                types,
+                functions,
+                starts,
+            );
+            (symbols, info)
+        },
+    );
+    let unwind = UnwindSection::lay_out(engine.compiler(), functions);
 
-fn data_section(object: &mut Object<'static>, name: &str) -> object::write::SectionId {
-    let segment = object.segment_name(StandardSegment::Data).to_vec();
-    object.add_section(segment, name.as_bytes().to_vec(), SectionKind::ReadOnlyData)
-}
-
-/// Where a function lies in the text section.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    start: u64,
-    length: u64,
-}
-
-impl Place {
-    fn range(self) -> std::ops::Range<u64> {
-        self.start..self.start + self.length
+    let mut sections = vec![
+        Section::bytes(obj::ELF_WASM_ENGINE, &engine.engine_section),
+        Section::bytes(obj::ELF_WASM_BTI, &engine.bti_section),
+    ];
+    let text_section = sections.len();
+    let page = engine.compiler().page_size_align();
+    sections.push(Section::text(
+        ".text",
+        page,
+        text.size,
+        Box::new(|out| text.fill(parallel, functions, out)),
+    ));
+    if let Some(unwind) = &unwind {
+        let size = text.size as u64;
+        let fill = move |out: &mut [u8]| unwind.fill(functions, starts, size, out);
+        sections.push(Section::data(".eh_frame", unwind.size, Box::new(fill)));
     }
-
-    fn location(self) -> FunctionLoc {
-        FunctionLoc {
-            start: u32::try_from(self.start).expect("a text section is smaller than 4 GiB"),
-            length: u32::try_from(self.length).expect("a function is smaller than 4 GiB"),
-        }
+    if let Some(map) = address_map {
+        sections.push(Section::bytes(obj::ELF_WASMTIME_ADDRMAP, map?));
     }
+    if let Some(maps) = stack_maps::section(functions, starts)? {
+        sections.push(Section::bytes(obj::ELF_WASMTIME_STACK_MAP, maps));
+    }
+    sections.push(Section::bytes(obj::ELF_WASMTIME_TRAPS, traps?));
+    let exceptions = exceptions::section(functions, starts)?;
+    sections.push(Section::bytes(obj::ELF_WASMTIME_EXCEPTIONS, exceptions));
+    sections.extend(info.map_err(LinkError::Wasmtime)?.sections());
+    let header = &engine.file_header;
+    Ok(elf::assemble(
+        parallel,
+        header,
+        sections,
+        text_section,
+        &symbols,
+    )?)
 }

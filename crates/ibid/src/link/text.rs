@@ -1,130 +1,297 @@
-//! The sections `.text` and `.eh_frame`: code, calls resolved, unwind information.
+//! The section `.text`: functions one behind the other, calls resolved.
+//!
+//! For x86-64 and aarch64 places and calls are computed here, as `MachTextSectionBuilder`
+//! of `cranelift-codegen` 0.135.8 does it where every call reaches its target. Where it
+//! might put veneers between functions, and for other targets, it is used itself.
 
-use super::{Linkable, Place, data_section, unwind};
-use crate::compiled::{self, RelocationTarget};
+use super::{Linkable, Misfit};
+use crate::compiled::RelocationKind;
 use crate::fingerprint::EngineCompiler;
+use crate::parallel;
+use crate::stencil::FunctionParameters;
 use cranelift_control::ControlPlane;
-use object::write::{Object, SectionId, StandardSegment, Symbol, SymbolSection};
-use object::{SectionKind, SymbolFlags, SymbolKind, SymbolScope};
-use rustc_hash::FxHashMap;
-use wasmtime_environ::{Abi, DefinedFuncIndex, FuncKey, StaticModuleIndex};
+use wasmtime_environ::{Abi, FuncKey};
 
-/// Appends the text section with all functions in their order, their symbols, and
-/// the unwind information. Says where each function lies. `imported` is the number of
-/// imported functions, which come first in the function index space.
-///
-/// # Panics
-///
-/// Panics when a function refers to one that is not among `functions`: the caller
-/// has placed every callee.
-pub(super) fn append(
-    object: &mut Object<'static>,
+/// How far below the reach of a call the text has to stay for being laid out here, for
+/// each call: more than any veneer takes.
+const VENEER: u64 = 32;
+
+/// Bytes of text that one task fills.
+const PORTION: usize = 1 << 20;
+
+/// Where functions lie.
+pub(super) struct Text {
+    /// The offset of each function.
+    pub(super) starts: Vec<u32>,
+    /// The length of the section, a multiple of the page size.
+    pub(super) size: usize,
+    /// The offset behind the last function.
+    end: usize,
+    targets: Targets,
+    /// The contents, when Cranelift's own builder made them.
+    built: Option<Vec<u8>>,
+}
+
+impl Text {
+    /// Finds a place for each of `functions`. `imported` is the number of imported
+    /// functions, which come first in the function index space.
+    pub(super) fn lay_out(
+        engine: &EngineCompiler,
+        functions: &[Linkable<'_>],
+        imported: u32,
+    ) -> Result<Text, Misfit> {
+        let calls = check(engine, functions)?;
+        let (mut starts, mut end) = (Vec::with_capacity(functions.len()), 0u64);
+        for function in functions {
+            let start = end.next_multiple_of(u64::from(function.code.alignment));
+            starts.push(u32::try_from(start).map_err(|_| Misfit)?);
+            end = start + function.code.code.len() as u64;
+        }
+        let mut targets = Targets::new(functions, &starts, imported);
+        let reach = match functions.iter().find_map(|function| function.code.kind) {
+            None => u64::MAX,
+            Some(RelocationKind::X86CallPcRel4) => (1 << 31) - 1,
+            Some(RelocationKind::Arm64Call) => (1 << 27) - 1,
+            Some(_) => 0,
+        };
+        let built = if end + VENEER * calls < reach {
+            None
+        } else {
+            let text = build(engine, functions, &mut starts, &targets)?;
+            targets = Targets::new(functions, &starts, imported);
+            end = text.len() as u64;
+            Some(text)
+        };
+        let size = end.next_multiple_of(engine.compiler().page_size_align());
+        u32::try_from(size).map_err(|_| Misfit)?;
+        Ok(Text {
+            starts,
+            size: size as usize,
+            end: end as usize,
+            targets,
+            built,
+        })
+    }
+
+    /// Writes the section into `out`, which is all zeros.
+    pub(super) fn fill(
+        &self,
+        parallel: bool,
+        functions: &[Linkable<'_>],
+        out: &mut [u8],
+    ) -> Result<(), Misfit> {
+        if let Some(built) = &self.built {
+            out[..built.len()].copy_from_slice(built);
+            return Ok(());
+        }
+        let portions = self.portions(functions, out);
+        parallel::map(
+            parallel,
+            portions,
+            || (),
+            |(), (functions, starts, out)| self.fill_portion(functions, starts, out),
+        )
+        .into_iter()
+        .collect()
+    }
+
+    /// Divides the section into portions of whole functions.
+    fn portions<'t, 'f, 'o>(
+        &'t self,
+        mut functions: &'f [Linkable<'f>],
+        mut out: &'o mut [u8],
+    ) -> Vec<(&'f [Linkable<'f>], &'t [u32], &'o mut [u8])> {
+        let mut starts = &self.starts[..];
+        let mut portions = Vec::new();
+        let mut at = 0;
+        while let Some(first) = starts.first() {
+            let until = *first as usize + PORTION;
+            let count = starts
+                .partition_point(|start| (*start as usize) < until)
+                .max(1);
+            let end = starts.get(count).map_or(self.end, |start| *start as usize);
+            let (head, tail) = std::mem::take(&mut out).split_at_mut(end - at);
+            portions.push((&functions[..count], &starts[..count], head));
+            (functions, starts, out, at) = (&functions[count..], &starts[count..], tail, end);
+        }
+        portions
+    }
+
+    /// Writes `functions`, whose text `out` is; it begins where the first one does.
+    fn fill_portion(
+        &self,
+        functions: &[Linkable<'_>],
+        starts: &[u32],
+        out: &mut [u8],
+    ) -> Result<(), Misfit> {
+        let Some(portion) = starts.first() else {
+            return Ok(());
+        };
+        // What lies before the first function is padding of the portion before.
+        for (function, start) in functions.iter().zip(starts) {
+            let code = function.code.code;
+            let at = (start - portion) as usize;
+            let place = &mut out[at..at + code.len()];
+            place.copy_from_slice(code);
+            let Some(kind) = function.code.kind else {
+                continue;
+            };
+            for [offset, slot] in function.code.calls.records() {
+                let target = self.targets.callee(function.parameters.callee(slot))?;
+                resolve(kind, place, *start, offset, target)?;
+            }
+            for [offset, builtin] in function.code.builtins.records() {
+                let target = self.targets.builtin(builtin)?;
+                resolve(kind, place, *start, offset, target)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fills the hole at `offset` of `code`, a function that lies at `start`, with the way to
+/// `target` (`LabelUse::patch` of each target).
+fn resolve(
+    kind: RelocationKind,
+    code: &mut [u8],
+    start: u32,
+    offset: u32,
+    target: u32,
+) -> Result<(), Misfit> {
+    let hole = code
+        .get_mut(offset as usize..)
+        .and_then(|rest| rest.first_chunk_mut::<4>())
+        .ok_or(Misfit)?;
+    let distance = target.wrapping_sub(start.wrapping_add(offset));
+    let word = u32::from_le_bytes(*hole);
+    let word = match kind {
+        RelocationKind::X86CallPcRel4 => distance.wrapping_add(word).wrapping_sub(4),
+        RelocationKind::Arm64Call => {
+            const TARGET: u32 = 0x03ff_ffff;
+            word & !TARGET | distance >> 2 & TARGET
+        }
+        RelocationKind::RiscvCallPlt | RelocationKind::S390xPltRel32Dbl => return Err(Misfit),
+    };
+    *hole = word.to_le_bytes();
+    Ok(())
+}
+
+/// Whether the code is for the engine's target. Says how many calls there are.
+fn check(engine: &EngineCompiler, functions: &[Linkable<'_>]) -> Result<u64, Misfit> {
+    let architecture = engine.isa.triple().architecture;
+    let mut calls = 0;
+    for Linkable { code, .. } in functions {
+        if code.kind.is_some_and(|kind| !kind.is_of(architecture)) {
+            return Err(Misfit);
+        }
+        calls += ((code.calls.len() + code.builtins.len()) / 2) as u64;
+    }
+    Ok(calls)
+}
+
+/// Lets Cranelift build the text, and says where it put the functions.
+fn build(
     engine: &EngineCompiler,
     functions: &[Linkable<'_>],
-    imported: u32,
-) -> Vec<Place> {
-    let segment = object.segment_name(StandardSegment::Text).to_vec();
-    let section = object.add_section(segment, b".text".to_vec(), SectionKind::Text);
-    let targets = Targets::new(functions, imported);
+    starts: &mut [u32],
+    targets: &Targets,
+) -> Result<Vec<u8>, Misfit> {
     let mut control = ControlPlane::default();
     let mut text = engine.isa.text_section_builder(functions.len());
-    let mut places = Vec::with_capacity(functions.len());
-    for function in functions {
+    for (function, start) in functions.iter().zip(starts) {
         let code = function.code.code;
-        let start = text.append(true, code, function.code.alignment, &mut control);
-        let place = Place {
-            start,
-            length: code.len() as u64,
+        let alignment = function.code.alignment;
+        let place = text.append(true, code, alignment, &mut control);
+        *start = u32::try_from(place).map_err(|_| Misfit)?;
+        let Some(kind) = function.code.kind else {
+            continue;
         };
-        places.push(place);
-        if let Some(name) = &function.symbol {
-            symbol(object, section, name, place);
-        }
-        for record in function.code.relocations() {
-            let relocation = compiled::relocation(record, function.parameters)
-                .expect("parameters were checked against the stencil");
-            let target = targets.index(relocation.target);
-            let offset = start + u64::from(relocation.offset);
-            let resolved = text.resolve_reloc(offset, relocation.kind, relocation.addend, target);
-            assert!(
-                resolved,
-                "the text section does not know {:?}",
-                relocation.kind
+        for relocation in function.code.relocations() {
+            let inside = relocation.offset as usize + 4 <= code.len();
+            let target = match relocation.target {
+                crate::compiled::Target::Slot(slot) => {
+                    targets.callee_index(function.parameters.callee(slot))
+                }
+                crate::compiled::Target::Builtin(builtin) => targets.builtin_index(builtin),
+            };
+            let resolved = text.resolve_reloc(
+                place + u64::from(relocation.offset),
+                kind.reloc(),
+                kind.addend(),
+                target.filter(|_| inside).ok_or(Misfit)?,
             );
+            if !resolved {
+                return Err(Misfit);
+            }
         }
     }
-    let align = engine.compiler().page_size_align();
-    object
-        .section_mut(section)
-        .set_data(text.finish(&mut control), align);
-    let size = object.append_section_data(section, &[], align);
-    append_unwind(object, engine, functions, &places, size);
-    places
+    Ok(text.finish(&mut control))
 }
 
-fn symbol(object: &mut Object<'static>, section: SectionId, name: &str, place: Place) {
-    object.add_symbol(Symbol {
-        name: name.as_bytes().to_vec(),
-        value: place.start,
-        size: place.length,
-        kind: SymbolKind::Text,
-        scope: SymbolScope::Compilation,
-        weak: false,
-        section: SymbolSection::Section(section),
-        flags: SymbolFlags::None,
-    });
-}
-
-fn append_unwind(
-    object: &mut Object<'static>,
-    engine: &EngineCompiler,
-    functions: &[Linkable<'_>],
-    places: &[Place],
-    text_size: u64,
-) {
-    let mut entries = functions
-        .iter()
-        .zip(places)
-        .filter_map(|(function, place)| Some((place.start, function.code.unwind?)))
-        .peekable();
-    if entries.peek().is_none() {
-        return;
-    }
-    let section = data_section(object, ".eh_frame");
-    if let Some(data) = unwind::section(engine.compiler(), text_size, entries) {
-        object.append_section_data(section, &data, 1);
-    }
-}
-
-/// Where in the list of functions the target of a call is.
+/// What can be called, and where it is.
 struct Targets {
-    by_key: FxHashMap<FuncKey, usize>,
-    /// The number of imported functions, which have no code of their own.
     imported: u32,
+    /// Of each function that the module defines.
+    functions: Vec<u32>,
+    /// Of the startup function: its place in the list, and in the text.
+    startup: Option<(usize, u32)>,
+    /// Of builtins' trampolines, by the builtin's number.
+    builtins: Vec<Option<(usize, u32)>>,
 }
 
 impl Targets {
-    fn new(functions: &[Linkable<'_>], imported: u32) -> Targets {
-        Targets {
-            by_key: functions
-                .iter()
-                .map(|function| function.key)
-                .zip(0..)
-                .collect(),
+    fn new(functions: &[Linkable<'_>], starts: &[u32], imported: u32) -> Targets {
+        let mut targets = Targets {
             imported,
+            functions: Vec::new(),
+            startup: None,
+            builtins: Vec::new(),
+        };
+        for (index, (function, start)) in functions.iter().zip(starts).enumerate() {
+            match function.key {
+                // The first of all keys, and dense.
+                FuncKey::DefinedWasmFunction(..) => targets.functions.push(*start),
+                FuncKey::ModuleStartup(Abi::Wasm, _) => targets.startup = Some((index, *start)),
+                FuncKey::WasmToBuiltinTrampoline(builtin) => {
+                    let number = builtin.index() as usize;
+                    if targets.builtins.len() <= number {
+                        targets.builtins.resize(number + 1, None);
+                    }
+                    targets.builtins[number] = Some((index, *start));
+                }
+                _ => {}
+            }
         }
+        targets
     }
 
-    fn index(&self, target: RelocationTarget) -> usize {
-        let module = StaticModuleIndex::from_u32(0);
-        let key = match target {
-            RelocationTarget::Function(index) => FuncKey::DefinedWasmFunction(
-                module,
-                DefinedFuncIndex::from_u32(index - self.imported),
-            ),
-            RelocationTarget::Startup => FuncKey::ModuleStartup(Abi::Wasm, module),
-            RelocationTarget::Builtin(builtin) => compiled::builtin_trampoline(builtin),
-        };
-        self.by_key[&key]
+    /// Where the function is that a callee slot names.
+    #[inline]
+    fn callee(&self, callee: Option<u32>) -> Result<u32, Misfit> {
+        let callee = callee.ok_or(Misfit)?;
+        if callee == FunctionParameters::STARTUP {
+            return self.startup.map(|(_, start)| start).ok_or(Misfit);
+        }
+        let defined = callee.checked_sub(self.imported).ok_or(Misfit)?;
+        self.functions.get(defined as usize).copied().ok_or(Misfit)
+    }
+
+    fn builtin(&self, builtin: u32) -> Result<u32, Misfit> {
+        let known = self.builtins.get(builtin as usize).copied().flatten();
+        known.map(|(_, start)| start).ok_or(Misfit)
+    }
+
+    fn callee_index(&self, callee: Option<u32>) -> Option<usize> {
+        let callee = callee?;
+        if callee == FunctionParameters::STARTUP {
+            return self.startup.map(|(index, _)| index);
+        }
+        let defined = callee.checked_sub(self.imported)? as usize;
+        (defined < self.functions.len()).then_some(defined)
+    }
+
+    fn builtin_index(&self, builtin: u32) -> Option<usize> {
+        let known = self.builtins.get(builtin as usize).copied().flatten();
+        known.map(|(index, _)| index)
     }
 }

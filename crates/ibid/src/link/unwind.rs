@@ -13,6 +13,7 @@
 //! 21      call frame instructions, padded
 //! ```
 
+use super::{Linkable, Misfit};
 use cranelift_codegen::isa::unwind::systemv::UnwindInfo;
 use gimli::RunTimeEndian;
 use gimli::constants::{self, DwEhPe};
@@ -43,33 +44,70 @@ pub(crate) fn entry(compiler: &dyn Compiler, info: &UnwindInfo) -> Option<Vec<u8
     Some(entry)
 }
 
-/// Writes the section for functions at the given offsets in a text section of
-/// `text_size` bytes (a multiple of the page size, right behind which the section
-/// will lie).
-///
-/// `None` when the target has no common entry.
-pub(crate) fn section<'e>(
-    compiler: &dyn Compiler,
-    text_size: u64,
-    entries: impl Iterator<Item = (u64, &'e [u8])>,
-) -> Option<Vec<u8>> {
-    let endian = endian(compiler)?;
-    let mut section = encode_common(compiler)?;
-    for (function, entry) in entries {
-        let length = u32::try_from(entry.len()).ok()?;
-        write(endian, &mut section, u64::from(length), 4);
-        let start = section.len();
-        section.extend_from_slice(entry);
-        let mut fields = Vec::with_capacity(ADDRESS_END);
-        write(endian, &mut fields, start as u64, 4);
-        let address = function
-            .wrapping_sub(text_size)
-            .wrapping_sub((start + ADDRESS) as u64);
-        write(endian, &mut fields, address, 8);
-        section[start..start + ADDRESS_END].copy_from_slice(&fields);
+/// The section, before it is written.
+pub(super) struct UnwindSection {
+    endian: RunTimeEndian,
+    common: Vec<u8>,
+    pub(super) size: usize,
+}
+
+impl UnwindSection {
+    /// Lays out the section for `functions`; `None` if none of them has an entry, or the
+    /// target has no common entry.
+    pub(super) fn lay_out(
+        compiler: &dyn Compiler,
+        functions: &[Linkable<'_>],
+    ) -> Option<UnwindSection> {
+        let entries: usize = entries(functions).map(|entry| 4 + entry.len()).sum();
+        if entries == 0 {
+            return None;
+        }
+        let common = encode_common(compiler)?;
+        Some(UnwindSection {
+            endian: endian(compiler)?,
+            size: common.len() + entries + 4,
+            common,
+        })
     }
-    write(endian, &mut section, 0, 4);
-    Some(section)
+
+    /// Writes the section into `out`, which is all zeros, for functions at `starts` in a
+    /// text section of `text_size` bytes (a multiple of the page size, right behind which
+    /// the section will lie).
+    pub(super) fn fill(
+        &self,
+        functions: &[Linkable<'_>],
+        starts: &[u32],
+        text_size: u64,
+        out: &mut [u8],
+    ) -> Result<(), Misfit> {
+        let endian = self.endian;
+        let (head, mut rest) = out.split_at_mut_checked(self.common.len()).ok_or(Misfit)?;
+        head.copy_from_slice(&self.common);
+        let mut at = self.common.len();
+        for (function, start) in functions.iter().zip(starts) {
+            let Some(entry) = function.code.unwind else {
+                continue;
+            };
+            let (place, tail) = rest.split_at_mut_checked(4 + entry.len()).ok_or(Misfit)?;
+            let length = u32::try_from(entry.len()).map_err(|_| Misfit)?;
+            at += 4;
+            let address = u64::from(*start)
+                .wrapping_sub(text_size)
+                .wrapping_sub((at + ADDRESS) as u64);
+            place[4..].copy_from_slice(entry);
+            write_u32(endian, place, length)?;
+            let fields = &mut place[4..];
+            write_u32(endian, fields, at as u32)?;
+            write_u64(endian, fields.get_mut(ADDRESS..).ok_or(Misfit)?, address)?;
+            at += entry.len();
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+fn entries<'a>(functions: &[Linkable<'a>]) -> impl Iterator<Item = &'a [u8]> {
+    functions.iter().filter_map(|function| function.code.unwind)
 }
 
 fn common_entry(compiler: &dyn Compiler) -> Option<CommonInformationEntry> {
@@ -113,11 +151,20 @@ fn read_u32(endian: RunTimeEndian, bytes: &[u8]) -> Option<u32> {
     })
 }
 
-fn write(endian: RunTimeEndian, out: &mut Vec<u8>, value: u64, size: usize) {
-    match endian {
-        RunTimeEndian::Little => out.extend_from_slice(&value.to_le_bytes()[..size]),
-        RunTimeEndian::Big => out.extend_from_slice(&value.to_be_bytes()[8 - size..]),
-    }
+fn write_u32(endian: RunTimeEndian, out: &mut [u8], value: u32) -> Result<(), Misfit> {
+    *out.first_chunk_mut().ok_or(Misfit)? = match endian {
+        RunTimeEndian::Little => value.to_le_bytes(),
+        RunTimeEndian::Big => value.to_be_bytes(),
+    };
+    Ok(())
+}
+
+fn write_u64(endian: RunTimeEndian, out: &mut [u8], value: u64) -> Result<(), Misfit> {
+    *out.first_chunk_mut().ok_or(Misfit)? = match endian {
+        RunTimeEndian::Little => value.to_le_bytes(),
+        RunTimeEndian::Big => value.to_be_bytes(),
+    };
+    Ok(())
 }
 
 /// Writes addresses relative to their own place. The sign of the difference matters,

@@ -22,13 +22,11 @@
 //! order, so that the stencil says which operators name the same entity.
 
 use super::facts::{ModuleFacts, record};
-use super::key::Digest;
 use super::named::KeyFact;
 use super::operators::{Class, class_of, memarg_of};
 use super::parameters::{FunctionParameters, SourceShift};
 use super::{FunctionStencil, StencilKind};
 use crate::bytes::Writer;
-use crate::fingerprint::Fingerprint;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wasmparser::{
     BlockType, BranchHint, Catch, FunctionBody, HeapType, Operator, RefType, SectionLimited,
@@ -89,28 +87,6 @@ pub(crate) fn split(
     split.operators()?;
     split.branch_hints(hints)?;
     split.finish()
-}
-
-/// The key of the exact body of function `index`: its bytes and the whole module
-/// around it.
-pub(crate) fn exact_key(
-    fingerprint: &Fingerprint,
-    facts: &ModuleFacts,
-    index: u32,
-    body: &FunctionBody<'_>,
-    hints: Option<SectionLimited<'_, BranchHint>>,
-) -> Result<Digest, NotCovered> {
-    let mut out = Writer::default();
-    out.fact(KeyFact::ExactEverything, |out| {
-        out.raw(&facts.everything().0)
-    });
-    let signature = facts.signature(index).ok_or(NotCovered)?;
-    out.fact(KeyFact::ExactSignature, |out| out.raw(&signature.0));
-    write_hints(&mut out, hints)?;
-    let mut hasher = fingerprint.hasher("exact body");
-    hasher.update(&out.into_bytes());
-    hasher.update(body.as_bytes());
-    Ok(Digest(*hasher.finalize().as_bytes()))
 }
 
 struct Split<'f, 'b> {

@@ -7,7 +7,7 @@ mod named;
 mod operators;
 mod parameters;
 
-pub(crate) use body::{Scratch, exact_key, split};
+pub(crate) use body::{Scratch, split};
 pub(crate) use facts::ModuleFacts;
 pub(crate) use key::Digest;
 pub use key::StencilKey;
@@ -16,6 +16,7 @@ pub(crate) use named::KeyFact;
 pub(crate) use named::is_kept;
 #[cfg(feature = "drop-facts")]
 pub use named::{KeyFact, drop_fact};
+pub(crate) use parameters::StoredParameters;
 pub use parameters::{FunctionParameters, RelSourceLoc};
 
 use crate::bytes::Writer;

@@ -108,10 +108,8 @@ define_facts! {
     StartupData,
     /// The start function, for the startup function.
     StartupCall,
-    /// All that the module says, in the key of an exact body.
-    ExactEverything,
-    /// The function's own type, in the key of an exact body.
-    ExactSignature,
+    /// All that the module says, in the key of a bundle.
+    BundleEverything,
     /// The empty module's artifact, in the fingerprint: target, flags, tunables,
     /// features.
     EngineDescription,

@@ -1,6 +1,6 @@
 //! What may differ between two functions that share a stencil.
 
-use crate::bytes::{Malformed, Reader, Writer};
+use crate::bytes::{Malformed, Reader, Words, Writer};
 
 /// A source location relative to its function's base, in the coordinates of the
 /// stencil's body (see [`FunctionStencil`](crate::FunctionStencil)), in bytes.
@@ -123,25 +123,123 @@ impl FunctionParameters {
             out.word(shift.delta.cast_unsigned());
         }
     }
+}
 
-    pub(crate) fn read(input: &mut Reader<'_>, base: u32) -> Result<Self, Malformed> {
+/// Parameters as they are stored, read in place:
+///
+/// ```text
+/// number of callees │ number of shifts │ callees
+/// position │ delta, each shift
+/// ```
+#[derive(Clone, Copy)]
+pub(crate) struct StoredParameters<'a> {
+    base: u32,
+    callees: Words<'a>,
+    shifts: Words<'a>,
+}
+
+impl<'a> StoredParameters<'a> {
+    /// Takes parameters off the front of `input`, for a function whose body is at
+    /// `base` (`u32::MAX`: it has none).
+    pub(crate) fn read(input: &mut Reader<'a>, base: u32) -> Result<Self, Malformed> {
         let (callees, shifts) = (input.u32()?, input.u32()?);
-        let callees = input.words(callees)?.collect();
-        let shifts = input
-            .words(shifts.checked_mul(2).ok_or(Malformed)?)?
-            .collect::<Vec<u32>>();
-        let shifts = shifts
-            .chunks_exact(2)
-            .map(|pair| SourceShift {
-                position: pair[0],
-                delta: pair[1].cast_signed(),
-            })
-            .collect();
-        Ok(FunctionParameters {
+        Ok(StoredParameters {
             base,
-            callees,
-            shifts,
+            callees: input.words(callees)?,
+            shifts: input.words(shifts.checked_mul(2).ok_or(Malformed)?)?,
         })
+    }
+
+    /// The same parameters for a body that lies at `base`.
+    pub(crate) fn at(self, base: u32) -> Self {
+        StoredParameters { base, ..self }
+    }
+
+    /// The offset of the function's body in the input.
+    pub(crate) fn base(&self) -> Option<u32> {
+        (self.base != u32::MAX).then_some(self.base)
+    }
+
+    /// The function that the callee slot `slot` names.
+    pub(crate) fn callee(&self, slot: u32) -> Option<u32> {
+        self.callees.get(slot as usize)
+    }
+
+    /// Reads source locations, one after the other.
+    pub(crate) fn locations(&self) -> Locations<'a> {
+        Locations {
+            parameters: *self,
+            at: 0,
+            delta: 0,
+            from: 0,
+            to: self.position(0),
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
+        out.u32(self.callees.len());
+        out.u32(self.shifts.len() / 2);
+        out.raw(self.callees.as_bytes());
+        out.raw(self.shifts.as_bytes());
+    }
+
+    pub(crate) fn to_owned(self) -> FunctionParameters {
+        let shift = |[position, delta]: [u32; 2]| SourceShift {
+            position,
+            delta: delta.cast_signed(),
+        };
+        FunctionParameters {
+            base: self.base,
+            callees: self.callees.iter().collect(),
+            shifts: self.shifts.records().map(shift).collect(),
+        }
+    }
+
+    /// Where the shift `index` begins; `u32::MAX` behind the last one.
+    fn position(&self, index: usize) -> u32 {
+        self.shifts.get(2 * index).unwrap_or(u32::MAX)
+    }
+}
+
+/// Turns relative source locations into offsets in the input; quick for locations that
+/// are near the one before.
+pub(crate) struct Locations<'a> {
+    parameters: StoredParameters<'a>,
+    /// How many shifts there are up to the current one.
+    at: usize,
+    /// The current shift, and the locations for which it holds.
+    delta: u32,
+    from: u32,
+    to: u32,
+}
+
+impl Locations<'_> {
+    /// What [`FunctionParameters::source_offset`] says; `None` for no location.
+    #[inline]
+    pub(crate) fn source_offset(&mut self, location: RelSourceLoc) -> Option<u32> {
+        let offset = location.offset()?;
+        if offset < self.from || offset >= self.to {
+            self.seek(offset);
+        }
+        let base = self.parameters.base()?;
+        Some(base.wrapping_add(self.delta).wrapping_add(offset))
+    }
+
+    fn seek(&mut self, offset: u32) {
+        while self.at > 0 && self.parameters.position(self.at - 1) > offset {
+            self.at -= 1;
+        }
+        while self.parameters.position(self.at) <= offset {
+            self.at += 1;
+        }
+        self.to = self.parameters.position(self.at);
+        (self.from, self.delta) = match self.at.checked_sub(1) {
+            None => (0, 0),
+            Some(current) => (
+                self.parameters.position(current),
+                self.parameters.shifts.at(2 * current + 1),
+            ),
+        };
     }
 }
 
@@ -183,11 +281,30 @@ mod tests {
         sample().write(&mut out);
         let bytes = out.into_bytes();
         let mut input = Reader::new(&bytes);
-        assert_eq!(FunctionParameters::read(&mut input, 1000), Ok(sample()));
-        assert!(input.is_empty());
+        let stored = StoredParameters::read(&mut input, 1000).unwrap();
+        assert_eq!(input.remaining(), 0);
+        assert_eq!(stored.to_owned(), sample());
+        assert_eq!([stored.callee(1), stored.callee(2)], [Some(9), None]);
         for cut in 0..bytes.len() {
             let mut input = Reader::new(&bytes[..cut]);
-            assert!(FunctionParameters::read(&mut input, 1000).is_err());
+            assert!(StoredParameters::read(&mut input, 1000).is_err());
         }
+    }
+
+    #[test]
+    fn stored_parameters_say_the_same_in_any_order() {
+        let mut out = Writer::default();
+        sample().write(&mut out);
+        let bytes = out.into_bytes();
+        let stored = StoredParameters::read(&mut Reader::new(&bytes), 1000).unwrap();
+        let mut locations = stored.locations();
+        for relative in [0, 10, 13, 14, 29, 30, 31, 29, 30, 13, 31, 0, 14] {
+            let location = RelSourceLoc::new(relative);
+            assert_eq!(
+                locations.source_offset(location),
+                sample().source_offset(location)
+            );
+        }
+        assert_eq!(locations.source_offset(RelSourceLoc::NONE), None);
     }
 }

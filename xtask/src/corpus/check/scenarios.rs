@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ibid::{Compilation, Compiler, MemoryStore, Options};
+use ibid_bench::edits::{Inserted, insert_function_at_front};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use wasmtime::{Config, Engine};
 
 use super::cell::{Cell, Kind};
-use super::insert::{Edited, insert_function_at_front};
 use super::process;
 use super::subject::{Subject, compiler};
 
@@ -147,11 +147,11 @@ fn cold_and_warm(subject: &Subject<'_>, engine: &Engine) -> Cell {
 /// compiled again; and so may the module's startup.
 fn inserted(subject: &Subject<'_>, engine: &Engine, compiler: &Compiler) -> Cell {
     Cell::of(|cell| {
-        let Edited {
+        let Inserted {
             wasm,
             referring,
             type_appended,
-        } = insert_function_at_front(&subject.wasm).context("cannot insert a function")?;
+        } = insert_function_at_front(&subject.wasm, 0).context("cannot insert a function")?;
         let plain = engine
             .precompile_module(&wasm)
             .map_err(anyhow::Error::from)?;

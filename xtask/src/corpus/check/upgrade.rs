@@ -1,10 +1,10 @@
 //! The scenario of another release: the store knows one, and the next is compiled.
 
 use ibid::Report;
+use ibid_bench::references::{Found, OwnCache};
 use wasmtime::Engine;
 
 use super::cell::{Cell, Kind};
-use super::own_cache::{self, OwnCache};
 use super::scenarios::compile;
 use super::subject::Subject;
 
@@ -16,7 +16,7 @@ pub(super) struct Upgrade {
     /// What ibid found and compiled of the release.
     pub(super) report: Report,
     /// What Wasmtime's own cache found, if it was asked.
-    pub(super) own: Option<OwnCache>,
+    pub(super) own: Option<Found>,
 }
 
 /// Compiles `to` over the store of `from`, which stays as it is. If `ask_own_cache`, Wasmtime's
@@ -33,7 +33,7 @@ pub(super) fn check(
         let compilation = compile(cell, &compiler, &to.wasm, &to.plain)?;
         let report = compilation.report();
         let own = if ask_own_cache {
-            Some(own_cache::measure(&from.wasm, &to.wasm)?)
+            Some(OwnCache::knowing(&from.wasm)?.compile(&to.wasm)?.2)
         } else {
             None
         };

@@ -1,18 +1,22 @@
-//! An edit: one function more, before all others, so that the index of every other one changes.
+//! Edits that change the index of functions: one more before all others, and one more import.
 
-use std::convert::Infallible;
-
+use super::patch::{Patch, patched};
+use super::sections::imported_functions;
 use anyhow::{Result, ensure};
+use std::convert::Infallible;
 use wasm_encoder::reencode::{Error, Reencode, utils};
-use wasm_encoder::{CodeSection, Encode as _, Function, FunctionSection, TypeSection};
+use wasm_encoder::{
+    CodeSection, EntityType, Function, FunctionSection, ImportSection, Instruction, Module,
+    SectionId, TypeSection,
+};
 use wasmparser::{
-    CodeSectionReader, CompositeInnerType, FunctionBody, FunctionSectionReader, KnownCustom,
-    Operator, Parser, Payload, SubType, TypeRef, TypeSectionReader,
+    CodeSectionReader, CompositeInnerType, FunctionBody, FunctionSectionReader,
+    ImportSectionReader, KnownCustom, Operator, Parser, Payload, SubType, TypeSectionReader,
 };
 
-/// An edited module.
+/// A module with one function more.
 #[derive(Debug)]
-pub struct Edited {
+pub struct Inserted {
     /// The module.
     pub wasm: Vec<u8>,
     /// How many function bodies refer to a function whose index changed by `ref.func`.
@@ -28,63 +32,95 @@ pub struct Edited {
 ///
 /// If the module cannot be read, defines no function, or has branch hints, which are not
 /// renumbered.
-pub fn insert_function_at_front(wasm: &[u8]) -> Result<Edited> {
-    let mut insertion = Insertion {
-        first: imported_functions(wasm)?,
-        ..Insertion::default()
-    };
-    let mut module = wasm_encoder::Module::new();
-    insertion.parse_core_module(&mut module, Parser::new(0), wasm)?;
-    ensure!(insertion.inserted, "the module defines no functions");
-    let Insertion {
-        referring,
-        type_appended,
-        ..
-    } = insertion;
-    Ok(Edited {
-        wasm: module.finish(),
-        referring,
-        type_appended,
-    })
+pub fn insert_function_at_front(wasm: &[u8], variant: u32) -> Result<Inserted> {
+    let inserted = insert(wasm, New::Body(new_function(variant)))?;
+    inserted.ok_or_else(|| anyhow::anyhow!("the module defines no functions"))
 }
 
-/// How many functions the module imports; these come first.
-fn imported_functions(wasm: &[u8]) -> Result<u32> {
-    let mut functions = 0;
+/// Imports a function of type `[] -> []`, behind all other imports, that nothing calls, and
+/// renumbers all that names a function. Bodies keep their bytes but for those numbers.
+///
+/// # Errors
+///
+/// If the module cannot be read, has no types, or has branch hints, which are not renumbered.
+pub fn add_import(wasm: &[u8], variant: u32) -> Result<Inserted> {
+    let inserted = insert(wasm, New::Import(format!("unused-{variant}")))?;
+    inserted.ok_or_else(|| anyhow::anyhow!("the module has no types"))
+}
+
+/// The module with `new`; `None` if there was no place for it.
+fn insert(wasm: &[u8], new: New) -> Result<Option<Inserted>> {
+    refuse_branch_hints(wasm)?;
+    let mut insertion = Insertion {
+        new,
+        first: imported_functions(wasm)?,
+        ty: None,
+        type_appended: false,
+        inserted: false,
+        changed: false,
+        refers: false,
+        referring: 0,
+    };
+    let mut module = Module::new();
+    insertion.parse_core_module(&mut module, Parser::new(0), wasm)?;
+    Ok(insertion.inserted.then(|| Inserted {
+        wasm: module.finish(),
+        referring: insertion.referring,
+        type_appended: insertion.type_appended,
+    }))
+}
+
+fn refuse_branch_hints(wasm: &[u8]) -> Result<()> {
     for payload in Parser::new(0).parse_all(wasm) {
-        match payload? {
-            Payload::ImportSection(imports) => {
-                for import in imports.into_imports() {
-                    let ty = import?.ty;
-                    functions += u32::from(matches!(ty, TypeRef::Func(_) | TypeRef::FuncExact(_)));
-                }
-            }
-            Payload::CustomSection(section) => {
-                let hints = matches!(section.as_known(), KnownCustom::BranchHints(_));
-                ensure!(!hints, "the module has branch hints");
-            }
-            _ => {}
+        if let Payload::CustomSection(section) = payload? {
+            let hints = matches!(section.as_known(), KnownCustom::BranchHints(_));
+            ensure!(!hints, "the module has branch hints");
         }
     }
-    Ok(functions)
+    Ok(())
 }
 
-#[derive(Default)]
+/// The new function.
+enum New {
+    /// One that the module defines.
+    Body(Function),
+    /// One that it imports by this name.
+    Import(String),
+}
+
 struct Insertion {
+    new: New,
     /// The index of the new function.
     first: u32,
-    /// The new function's type.
-    ty: u32,
+    /// The new function's type, once the types have been seen.
+    ty: Option<u32>,
     type_appended: bool,
     inserted: bool,
+    changed: bool,
+    /// Whether the current body refers to a function whose index changed.
+    refers: bool,
     referring: u64,
+}
+
+impl Insertion {
+    /// Imports the new function if that is what it is for.
+    fn import(&mut self, imports: &mut ImportSection) {
+        if let (New::Import(name), Some(ty)) = (&self.new, self.ty) {
+            imports.import("ibid", name, EntityType::Function(ty));
+            self.inserted = true;
+        }
+    }
 }
 
 impl Reencode for Insertion {
     type Error = Infallible;
 
     fn function_index(&mut self, index: u32) -> Result<u32, Error> {
-        Ok(if index < self.first { index } else { index + 1 })
+        if index < self.first {
+            return Ok(index);
+        }
+        self.changed = true;
+        Ok(index + 1)
     }
 
     fn parse_type_section(
@@ -106,10 +142,38 @@ impl Reencode for Insertion {
         }
         utils::parse_type_section(self, types, section)?;
         self.type_appended = found.is_none();
-        self.ty = found.unwrap_or_else(|| {
+        self.ty = Some(found.unwrap_or_else(|| {
             types.ty().function([], []);
             count
-        });
+        }));
+        Ok(())
+    }
+
+    fn parse_import_section(
+        &mut self,
+        imports: &mut ImportSection,
+        section: ImportSectionReader<'_>,
+    ) -> Result<(), Error> {
+        utils::parse_import_section(self, imports, section)?;
+        self.import(imports);
+        Ok(())
+    }
+
+    /// Imports go where a module has none.
+    fn intersperse_section_hook(
+        &mut self,
+        module: &mut Module,
+        _after: Option<SectionId>,
+        before: Option<SectionId>,
+    ) -> Result<(), Error> {
+        let too_early = matches!(before, Some(SectionId::Type | SectionId::Import));
+        if !self.inserted && !too_early {
+            let mut imports = ImportSection::new();
+            self.import(&mut imports);
+            if self.inserted {
+                module.section(&imports);
+            }
+        }
         Ok(())
     }
 
@@ -118,7 +182,9 @@ impl Reencode for Insertion {
         functions: &mut FunctionSection,
         section: FunctionSectionReader<'_>,
     ) -> Result<(), Error> {
-        functions.function(self.ty);
+        if let (New::Body(_), Some(ty)) = (&self.new, self.ty) {
+            functions.function(ty);
+        }
         utils::parse_function_section(self, functions, section)
     }
 
@@ -127,8 +193,10 @@ impl Reencode for Insertion {
         code: &mut CodeSection,
         section: CodeSectionReader<'_>,
     ) -> Result<(), Error> {
-        code.function(&new_function());
-        self.inserted = true;
+        if let (New::Body(function), Some(_)) = (&self.new, self.ty) {
+            code.function(function);
+            self.inserted = true;
+        }
         utils::parse_code_section(self, code, section)
     }
 
@@ -137,26 +205,23 @@ impl Reencode for Insertion {
         code: &mut CodeSection,
         body: FunctionBody<'_>,
     ) -> Result<(), Error> {
-        let (bytes, base) = (body.as_bytes(), body.range().start);
-        let mut edited = Vec::with_capacity(bytes.len() + bytes.len() / 16);
-        let (mut copied, mut refers) = (0, false);
-        let mut operators = body.get_operators_reader()?;
-        while !operators.eof() {
-            let start = operators.original_position() - base;
-            let operator = operators.read()?;
-            match operator {
-                Operator::RefFunc { function_index } => refers |= function_index >= self.first,
-                Operator::Call { .. } | Operator::ReturnCall { .. } => {}
-                _ => continue,
-            }
-            edited.extend_from_slice(&bytes[copied..start]);
-            self.instruction(operator)?.encode(&mut edited);
-            copied = operators.original_position() - base;
-        }
-        edited.extend_from_slice(&bytes[copied..]);
-        code.raw(&edited);
-        self.referring += u64::from(refers);
+        self.refers = false;
+        code.raw(&patched(self, &body, &[])?);
+        self.referring += u64::from(self.refers);
         Ok(())
+    }
+
+    fn instruction<'a>(&mut self, operator: Operator<'a>) -> Result<Instruction<'a>, Error> {
+        if let Operator::RefFunc { function_index } = operator {
+            self.refers |= function_index >= self.first;
+        }
+        utils::instruction(self, operator)
+    }
+}
+
+impl Patch for Insertion {
+    fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 }
 
@@ -174,11 +239,11 @@ fn is_no_to_no(ty: &SubType) -> bool {
 }
 
 /// A body that no module has by chance.
-fn new_function() -> Function {
+fn new_function(variant: u32) -> Function {
     let mut function = Function::new([]);
     function
         .instructions()
-        .i64_const(0x6962_6964_2049_6249)
+        .i64_const(0x6962_6964_2049_6249 + i64::from(variant))
         .drop()
         .end();
     function
@@ -186,10 +251,10 @@ fn new_function() -> Function {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::test_module::binary;
     use wasmparser::{Name, Validator};
     use wasmtime::{Engine, Instance, Linker, Module, Store};
-
-    use super::*;
 
     /// Names functions in every way that there is: calls, tail calls, references in code, tables
     /// and globals, exports, the start function, and names.
@@ -222,11 +287,6 @@ mod tests {
                 (call_indirect (type $value) (i32.const 0)))
             (export "two" (func $two))
         )"#;
-
-    fn binary(text: &str) -> Vec<u8> {
-        // The text that Wasmtime accepts is what it compiles; the binary is wanted here.
-        wat::parse_str(text).unwrap()
-    }
 
     fn call(engine: &Engine, wasm: &[u8], name: &str) -> i32 {
         let module = Module::new(engine, wasm).unwrap();
@@ -264,11 +324,11 @@ mod tests {
     fn every_way_leads_to_the_same_function() {
         let engine = Engine::default();
         let original = binary(EVERY_WAY);
-        let Edited {
+        let Inserted {
             wasm,
             referring,
             type_appended,
-        } = insert_function_at_front(&original).unwrap();
+        } = insert_function_at_front(&original, 0).unwrap();
         Validator::new().validate_all(&wasm).unwrap();
         // `$start` has the type.
         assert_eq!((referring, type_appended), (1, false));
@@ -304,11 +364,11 @@ mod tests {
     #[test]
     fn a_missing_type_is_appended() {
         let original = binary("(module (func (export \"f\") (result i32) i32.const 3))");
-        let Edited {
+        let Inserted {
             wasm,
             type_appended,
             ..
-        } = insert_function_at_front(&original).unwrap();
+        } = insert_function_at_front(&original, 0).unwrap();
         Validator::new().validate_all(&wasm).unwrap();
         assert!(type_appended);
         let linker_free = Engine::default();
@@ -321,7 +381,7 @@ mod tests {
         let functions = (0..130).map(|i| format!("(func (result i32) i32.const {i})"));
         let functions: String = functions.collect();
         let text = format!("(module {functions} (func (export \"f\") (result i32) call 127))");
-        let Edited { wasm, .. } = insert_function_at_front(&binary(&text)).unwrap();
+        let Inserted { wasm, .. } = insert_function_at_front(&binary(&text), 0).unwrap();
         Validator::new().validate_all(&wasm).unwrap();
         assert_eq!(call(&Engine::default(), &wasm, "f"), 127);
     }
@@ -329,7 +389,7 @@ mod tests {
     #[test]
     fn nothing_but_functions_changes() {
         let original = binary(EVERY_WAY);
-        let edited = insert_function_at_front(&original).unwrap().wasm;
+        let edited = insert_function_at_front(&original, 0).unwrap().wasm;
         let sections = |wasm: &[u8]| -> Vec<(u8, usize)> {
             Parser::new(0)
                 .parse_all(wasm)
@@ -338,7 +398,7 @@ mod tests {
                 .collect()
         };
         // The function section has one index more, the code section one body more.
-        let body = { new_function().byte_len() + 1 };
+        let body = { new_function(0).byte_len() + 1 };
         let expected: Vec<_> = sections(&original)
             .into_iter()
             .map(|(id, length)| match id {
@@ -352,7 +412,33 @@ mod tests {
 
     #[test]
     fn a_module_without_functions_is_refused() {
-        let error = insert_function_at_front(&binary("(module (memory 1))")).unwrap_err();
+        let error = insert_function_at_front(&binary("(module (memory 1))"), 0).unwrap_err();
         assert_eq!(error.to_string(), "the module defines no functions");
+    }
+
+    /// Of a module with imports and of one without.
+    #[test]
+    fn an_import_moves_every_function() {
+        let engine = Engine::default();
+        let call_with_import = |wasm: &[u8], name: &str| {
+            let module = Module::new(&engine, wasm).unwrap();
+            let mut linker = Linker::new(&engine);
+            linker.func_wrap("", "seven", || 7).unwrap();
+            linker.func_wrap("ibid", "unused-3", || ()).unwrap();
+            let mut store = Store::new(&engine, ());
+            let instance = linker.instantiate(&mut store, &module).unwrap();
+            let function = instance.get_typed_func::<(), i32>(&mut store, name);
+            function.unwrap().call(&mut store, ()).unwrap()
+        };
+        let edited = add_import(&binary(EVERY_WAY), 3).unwrap();
+        assert_eq!(edited.referring, 1);
+        for (name, expected) in [("started", 9), ("call", 2), ("import", 7), ("indirect", 27)] {
+            assert_eq!(call_with_import(&edited.wasm, name), expected, "{name}");
+        }
+        let without =
+            binary("(module (func $f (result i32) i32.const 3) (export \"f\" (func $f)))");
+        let edited = add_import(&without, 3).unwrap();
+        assert!(edited.type_appended);
+        assert_eq!(call_with_import(&edited.wasm, "f"), 3);
     }
 }

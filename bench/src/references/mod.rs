@@ -1,0 +1,9 @@
+//! What ibid is compared with, beside a plain compile by Wasmtime.
+
+mod floor;
+mod module_cache;
+mod own_cache;
+
+pub use floor::floor;
+pub use module_cache::ModuleCache;
+pub use own_cache::{Found, OwnCache};
