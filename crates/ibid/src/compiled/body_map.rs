@@ -181,11 +181,11 @@ mod tests {
                 let taken = cursor.take(end - begin).unwrap();
                 let mut slow = body.cursor();
                 let mut bytes = 0;
-                for at in 0..end {
+                for (at, entry) in stencil[..end].iter().enumerate() {
                     if at == begin {
                         bytes = slow.rest.position(body.entries);
                     }
-                    assert_eq!(slow.next(), Ok(stencil[at]));
+                    assert_eq!(slow.next(), Ok(*entry));
                 }
                 if begin < end {
                     let end = slow.rest.position(body.entries);

@@ -79,8 +79,10 @@ impl<'a> Traps<'a> {
     /// Offset in the code and trap code of each; an error ends it.
     pub(crate) fn iter(self) -> TrapsIter<'a> {
         TrapsIter {
-            left: self.count,
-            bytes: self.bytes,
+            rest: Rest {
+                count: self.count,
+                bytes: self.bytes,
+            },
             offset: 0,
         }
     }
@@ -90,17 +92,47 @@ impl<'a> AddressMap<'a> {
     /// Offset in the code and relative source location of each; an error ends it.
     pub(crate) fn iter(self) -> AddressMapIter<'a> {
         AddressMapIter {
-            left: self.count,
-            bytes: self.bytes,
+            rest: Rest {
+                count: self.count,
+                bytes: self.bytes,
+            },
             offset: 0,
             location: 0,
         }
     }
 }
 
-pub(crate) struct TrapsIter<'a> {
-    left: usize,
+/// What is left of a list.
+struct Rest<'a> {
+    count: usize,
     bytes: &'a [u8],
+}
+
+impl Rest<'_> {
+    /// Takes an entry with `read`. Bytes that are left over behind the last one are an
+    /// error, and nothing comes behind an error.
+    #[inline]
+    fn next<T>(
+        &mut self,
+        read: impl FnOnce(&mut &[u8]) -> Result<T, Malformed>,
+    ) -> Option<Result<T, Malformed>> {
+        let entry = match self.count.checked_sub(1) {
+            Some(count) => {
+                self.count = count;
+                read(&mut self.bytes)
+            }
+            None if self.bytes.is_empty() => return None,
+            None => Err(Malformed),
+        };
+        if entry.is_err() {
+            (self.count, self.bytes) = (0, &[]);
+        }
+        Some(entry)
+    }
+}
+
+pub(crate) struct TrapsIter<'a> {
+    rest: Rest<'a>,
     offset: u32,
 }
 
@@ -109,34 +141,19 @@ impl Iterator for TrapsIter<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return (!self.bytes.is_empty()).then(|| {
-                self.bytes = &[];
-                Err(Malformed)
-            });
-        }
-        self.left -= 1;
-        Some(self.step().inspect_err(|Malformed| {
-            self.left = 0;
-            self.bytes = &[];
-        }))
-    }
-}
-
-impl TrapsIter<'_> {
-    #[inline]
-    fn step(&mut self) -> Result<(u32, u8), Malformed> {
-        let delta = u32::try_from(read_uleb(&mut self.bytes)?).map_err(|_| Malformed)?;
-        self.offset = self.offset.checked_add(delta).ok_or(Malformed)?;
-        let (code, rest) = self.bytes.split_first().ok_or(Malformed)?;
-        self.bytes = rest;
-        Ok((self.offset, *code))
+        let last = &mut self.offset;
+        self.rest.next(|bytes| {
+            let delta = u32::try_from(read_uleb(bytes)?).map_err(|_| Malformed)?;
+            *last = last.checked_add(delta).ok_or(Malformed)?;
+            let (code, rest) = bytes.split_first().ok_or(Malformed)?;
+            *bytes = rest;
+            Ok((*last, *code))
+        })
     }
 }
 
 pub(crate) struct AddressMapIter<'a> {
-    left: usize,
-    bytes: &'a [u8],
+    rest: Rest<'a>,
     offset: u32,
     location: u32,
 }
@@ -146,17 +163,22 @@ impl Iterator for AddressMapIter<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return (!self.bytes.is_empty()).then(|| {
-                self.bytes = &[];
-                Err(Malformed)
-            });
-        }
-        self.left -= 1;
-        Some(self.step().inspect_err(|Malformed| {
-            self.left = 0;
-            self.bytes = &[];
-        }))
+        let (last, last_location) = (&mut self.offset, &mut self.location);
+        self.rest.next(|bytes| {
+            let token = read_uleb(bytes)?;
+            let delta = u32::try_from(token >> 1).map_err(|_| Malformed)?;
+            *last = last.checked_add(delta).ok_or(Malformed)?;
+            if token & 1 == 1 {
+                return Ok((*last, RelSourceLoc::NONE));
+            }
+            let delta = read_sleb(bytes)?;
+            let location = i64::from(*last_location).checked_add(delta);
+            *last_location = location
+                .and_then(|location| u32::try_from(location).ok())
+                .filter(|location| *location != u32::MAX)
+                .ok_or(Malformed)?;
+            Ok((*last, RelSourceLoc::new(*last_location)))
+        })
     }
 }
 
@@ -171,8 +193,10 @@ impl<'a> AddressMapIter<'a> {
         location: u32,
     ) -> Result<Self, Malformed> {
         Ok(AddressMapIter {
-            left: map.count.checked_sub(index).ok_or(Malformed)?,
-            bytes: map.bytes.get(position..).ok_or(Malformed)?,
+            rest: Rest {
+                count: map.count.checked_sub(index).ok_or(Malformed)?,
+                bytes: map.bytes.get(position..).ok_or(Malformed)?,
+            },
             offset,
             location,
         })
@@ -180,7 +204,7 @@ impl<'a> AddressMapIter<'a> {
 
     /// Where in `map`, which it iterates over, the next entry begins.
     pub(super) fn position(&self, map: AddressMap<'a>) -> usize {
-        map.bytes.len() - self.bytes.len()
+        map.bytes.len() - self.rest.bytes.len()
     }
 
     /// Offset in the code of the entry before.
@@ -191,23 +215,6 @@ impl<'a> AddressMapIter<'a> {
     /// The last source location before.
     pub(super) fn location(&self) -> u32 {
         self.location
-    }
-
-    #[inline]
-    fn step(&mut self) -> Result<(u32, RelSourceLoc), Malformed> {
-        let token = read_uleb(&mut self.bytes)?;
-        let delta = u32::try_from(token >> 1).map_err(|_| Malformed)?;
-        self.offset = self.offset.checked_add(delta).ok_or(Malformed)?;
-        if token & 1 == 1 {
-            return Ok((self.offset, RelSourceLoc::NONE));
-        }
-        let delta = read_sleb(&mut self.bytes)?;
-        let location = i64::from(self.location).checked_add(delta);
-        self.location = location
-            .and_then(|location| u32::try_from(location).ok())
-            .filter(|location| *location != u32::MAX)
-            .ok_or(Malformed)?;
-        Ok((self.offset, RelSourceLoc::new(self.location)))
     }
 }
 
