@@ -1,19 +1,23 @@
 //! Bundles: all functions of a module in one entry, so that the next compile of a module
 //! with the same environment asks the store once.
 //!
-//! A bundle lies under the digest of all that the module says outside its bodies, so a
-//! function that has the same number and the same bytes is the same function. It holds
-//! each function's compiled stencil and parameters, ready to link. Like parts are together,
-//! in the order in which the link reads them:
+//! A bundle lies under the digest of the module's sections but code, data and custom ones,
+//! which is known before anything is decoded. It names the digest of all that the module
+//! said outside its bodies, and is only used for a module that says the same: there, a
+//! function that has the same number and the same bytes is the same function.
+//!
+//! It holds each function's compiled stencil and parameters, ready to link. Like parts are
+//! together, in the order in which the link reads them:
 //!
 //! ```text
 //! offset  field (little-endian words)
 //!  0      magic "ibB2"
-//!  4      number of functions that the module defines
-//!  8      number of trampolines
-//! 12      number of stencils
-//! 16      bytes of each of the parts behind the stencils' headers
-//! 44      digests of the functions' bodies, 32 bytes each
+//!  4      digest of all that the module says outside its bodies (32 bytes)
+//! 36      number of functions that the module defines
+//! 40      number of trampolines
+//! 44      number of stencils
+//! 48      bytes of each of the six parts behind the stencils' headers
+//! 72      digests of the functions' bodies, 32 bytes each
 //!         functions, then trampolines, 12 bytes each:
 //!           stencil │ entries of the address map │ their length in bytes
 //!         trampolines, sorted, 8 bytes each: kind │ number
@@ -38,7 +42,7 @@
 use crate::bytes::{Malformed, Reader, Writer};
 use crate::compiled::{AddressMap, BodyMap, Columns, Header, Layout, write_body_map};
 use crate::jobs::Job;
-use crate::stencil::{Digest, StoredParameters};
+use crate::stencil::{Digest, KeyFact, StoredParameters, is_kept};
 
 const MAGIC: [u8; 4] = *b"ibB2";
 const NONE: u32 = u32::MAX;
@@ -50,6 +54,8 @@ const LARGEST: usize = 1 << 30;
 
 /// A bundle, read in place.
 pub(crate) struct Bundle<'a> {
+    /// All that the module said outside its bodies.
+    everything: Digest,
     digests: &'a [u8],
     functions: Vec<Option<Known<'a>>>,
     trampolines: Vec<((u32, u32), Known<'a>)>,
@@ -72,6 +78,7 @@ impl<'a> Bundle<'a> {
         if input.raw(4)? != MAGIC {
             return Err(Malformed);
         }
+        let everything = Digest(input.array()?);
         let functions = input.u32()?;
         let trampolines = input.u32()?;
         let stencils = input.u32()?;
@@ -119,6 +126,7 @@ impl<'a> Bundle<'a> {
         let of_trampolines = known.split_off(functions);
         let mut headers = Reader::new(headers.as_bytes());
         Ok(Bundle {
+            everything,
             digests,
             functions: known,
             trampolines: names
@@ -138,6 +146,11 @@ impl<'a> Bundle<'a> {
                 })
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Whether the bundle is of a module that said the same outside its bodies.
+    pub(crate) fn is_of(&self, everything: &Digest) -> bool {
+        !is_kept(KeyFact::BundleEverything) || self.everything == *everything
     }
 
     /// The function `number`, if its body has this digest; its body is at `base` now.
@@ -177,6 +190,7 @@ pub(crate) fn trampoline(job: Job) -> Option<(u32, u32)> {
 
 /// A bundle in the making.
 pub(crate) struct BundleWriter<'d> {
+    everything: Digest,
     digests: &'d [Digest],
     functions: Vec<[u32; 3]>,
     trampolines: Vec<[u32; 3]>,
@@ -189,9 +203,11 @@ pub(crate) struct BundleWriter<'d> {
 }
 
 impl<'d> BundleWriter<'d> {
-    /// A bundle of a module whose bodies have these digests.
-    pub(crate) fn new(digests: &'d [Digest]) -> Self {
+    /// A bundle of a module that says `everything` outside its bodies, which have these
+    /// digests.
+    pub(crate) fn new(everything: Digest, digests: &'d [Digest]) -> Self {
         BundleWriter {
+            everything,
             digests,
             functions: Vec::with_capacity(digests.len()),
             trampolines: Vec::new(),
@@ -284,6 +300,7 @@ impl<'d> BundleWriter<'d> {
             &self.maps,
         ];
         let size = 16
+            + DIGEST
             + 4 * PARTS
             + (DIGEST + 12) * self.digests.len()
             + 20 * self.trampolines.len()
@@ -295,6 +312,7 @@ impl<'d> BundleWriter<'d> {
         // Room for the checksum too.
         let mut out = Writer::with_capacity(size + 16);
         out.raw(&MAGIC);
+        out.raw(&self.everything.0);
         out.u32(self.digests.len());
         out.u32(self.trampolines.len());
         out.word(self.stencils);
@@ -340,7 +358,7 @@ mod tests {
         let parameters = StoredParameters::read(&mut Reader::new(&written), 90).unwrap();
         let function = DefinedFuncIndex::from_u32;
 
-        let mut writer = BundleWriter::new(&digests);
+        let mut writer = BundleWriter::new(Digest([9; 32]), &digests);
         assert_eq!([0, 1], layouts.each_ref().map(|code| writer.stencil(code)));
         for (job, stencil) in [
             (Job::Function(function(0)), 1),
@@ -353,6 +371,7 @@ mod tests {
         let bytes = writer.finish().unwrap();
 
         let bundle = Bundle::read(&bytes).unwrap();
+        assert!(bundle.is_of(&Digest([9; 32])) && !bundle.is_of(&Digest([8; 32])));
         let known = bundle.function(0, &digests[0], 40).unwrap();
         assert_eq!((known.stencil, known.parameters.base()), (1, Some(40)));
         assert_eq!(known.parameters.callee(1), Some(6));

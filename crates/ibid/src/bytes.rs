@@ -10,6 +10,12 @@ pub struct Malformed;
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
+    /// A writer of nothing yet, in the memory of `bytes`.
+    pub(crate) fn reusing(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Writer(bytes)
+    }
+
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Writer(Vec::with_capacity(bytes))
     }

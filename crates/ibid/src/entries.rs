@@ -6,8 +6,8 @@
 //! | kind | digest of | value |
 //! |---|---|---|
 //! | `s` | a stencil | a compiled stencil ([`crate::compiled`]) |
-//! | `b` | a module's environment | all functions of a module ([`crate::bundle`]) |
-//! | `m` | a module's environment | nothing (0 bytes): it was seen |
+//! | `b` | a module's surroundings | all functions of a module ([`crate::bundle`]) |
+//! | `m` | a module's surroundings | nothing (0 bytes): it was seen |
 //! | `c` | Cranelift's own key | Cranelift's own bytes |
 //! | `a` | an input | a whole artifact |
 //! | `n` | an input | nothing (0 bytes): it was seen |
@@ -29,7 +29,7 @@
 
 use crate::bytes::{Malformed, Reader, Writer};
 use crate::fingerprint::Fingerprint;
-use crate::stencil::{Digest, KeyFact, StencilKey};
+use crate::stencil::StencilKey;
 use ibid_store::Entry;
 use std::borrow::Cow;
 use xxhash_rust::xxh3::Xxh3;
@@ -50,13 +50,10 @@ impl Entries {
         entry(b's', key.as_bytes())
     }
 
-    /// The keys of the bundle of a module that says `everything`, and of the note that
-    /// it was seen.
-    pub(crate) fn bundle(&self, everything: &Digest) -> (EntryKey, EntryKey) {
-        let mut facts = Writer::default();
-        facts.fact(KeyFact::BundleEverything, |facts| facts.raw(&everything.0));
-        let digest = self.fingerprint.key("bundle", &facts.into_bytes());
-        (entry(b'b', &digest), entry(b'm', &digest))
+    /// The keys of the bundle of a module with these surroundings, and of the note that
+    /// they were seen.
+    pub(crate) fn bundle(surroundings: &[u8; 32]) -> (EntryKey, EntryKey) {
+        (entry(b'b', surroundings), entry(b'm', surroundings))
     }
 
     pub(crate) fn clif(&self, key: &[u8]) -> EntryKey {

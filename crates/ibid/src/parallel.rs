@@ -34,6 +34,24 @@ pub(crate) fn join<A: Send, B: Send>(
     }
 }
 
+/// Both results: `elsewhere` on another thread if `parallel`, and `here` on this one in the
+/// meantime.
+pub(crate) fn beside<A: Send, B>(
+    parallel: bool,
+    elsewhere: impl FnOnce() -> A + Send,
+    here: impl FnOnce() -> B,
+) -> (A, B) {
+    if !parallel {
+        return (elsewhere(), here());
+    }
+    let mut there = None;
+    let here = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| there = Some(elsewhere()));
+        here()
+    });
+    (there.expect("the scope has waited for it"), here)
+}
+
 /// Sorts `items`, of which no two are equal.
 pub(crate) fn sort<T: Send>(
     parallel: bool,

@@ -71,17 +71,15 @@ pub(crate) fn run(context: &Context<'_>, wasm: &[u8]) -> Result<Output, Refused>
     let mut watch = Stopwatch::start();
     let mut report = Report::default();
     let parallel = context.engine.parallel;
-    let (module, digests) = parallel::join(
+    let (module, known) = parallel::beside(
         parallel,
         || ParsedModule::parse(context.engine, wasm),
-        || bodies::digests(parallel, wasm),
+        || Before::find(context, wasm),
     );
     let module = module.map_err(Refused::Wasmtime)?;
     watch.lap(&mut report.time_ms.parse);
 
-    let surroundings = Surroundings::find(context, &module);
-    let mut compile = Compile::new(context, &module, digests.unwrap_or_default(), &surroundings);
-    watch.lap(&mut report.time_ms.lookup);
+    let mut compile = Compile::new(context, &module, known.as_ref());
     compile.obtain(Job::all(&module), &mut watch, &mut report)?;
     let builtins = compile.builtins_needed();
     compile.obtain(builtins, &mut watch, &mut report)?;
@@ -124,27 +122,34 @@ pub(crate) fn run(context: &Context<'_>, wasm: &[u8]) -> Result<Output, Refused>
     })
 }
 
-/// The bundle of the module's environment, if there is one.
-struct Surroundings<'c> {
+/// What can be known of the input before it is parsed.
+struct Before<'c> {
+    /// Of each body.
+    digests: Vec<Digest>,
+    /// The key of the bundle.
     key: EntryKey,
-    /// Under this there is a note when the environment was seen without a bundle.
+    /// Under this there is a note when the module's surroundings were seen without a bundle.
     note: EntryKey,
-    value: Option<Cow<'c, [u8]>>,
-    damaged: u64,
+    bundle: Option<Cow<'c, [u8]>>,
+    damaged: bool,
 }
 
-impl<'c> Surroundings<'c> {
-    fn find(context: &Context<'c>, module: &ParsedModule<'_>) -> Surroundings<'c> {
-        let (key, note) = context.entries.bundle(&module.facts.everything());
+impl<'c> Before<'c> {
+    /// `None` if the input does not read.
+    fn find(context: &Context<'c>, wasm: &[u8]) -> Option<Before<'c>> {
+        let fingerprint = &context.entries.fingerprint;
+        let digests = bodies::digests(context.engine.parallel, fingerprint, wasm)?;
+        let (key, note) = Entries::bundle(&digests.surroundings);
         let stored = context.snapshot.get(&key);
         let found = stored.is_some();
-        let value = stored.and_then(|stored| context.entries.open(&key, stored));
-        Surroundings {
-            damaged: u64::from(found && value.is_none()),
+        let bundle = stored.and_then(|stored| context.entries.open(&key, stored));
+        Some(Before {
+            digests: digests.bodies,
+            damaged: found && bundle.is_none(),
             key,
             note,
-            value,
-        }
+            bundle,
+        })
     }
 }
 
@@ -228,10 +233,8 @@ struct Wanted {
 struct Compile<'c, 'm, 'w> {
     context: &'c Context<'c>,
     module: &'m ParsedModule<'w>,
-    surroundings: &'c Surroundings<'c>,
+    before: Option<&'c Before<'c>>,
     bundle: Option<Bundle<'c>>,
-    /// Of each body, or nothing.
-    digests: Vec<Digest>,
     units: Vec<Unit<'c>>,
     codes: Vec<Code<'c>>,
     /// Parameters that are not in the bundle.
@@ -254,24 +257,26 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     fn new(
         context: &'c Context<'c>,
         module: &'m ParsedModule<'w>,
-        digests: Vec<Digest>,
-        surroundings: &'c Surroundings<'c>,
+        before: Option<&'c Before<'c>>,
     ) -> Self {
-        let stored = surroundings.value.as_deref();
-        let bundle = stored.and_then(|bytes| Bundle::read(bytes).ok());
+        let stored = before.and_then(|before| before.bundle.as_deref());
+        let bundle = stored.map(Bundle::read);
+        let damaged = before.is_some_and(|before| before.damaged) || matches!(bundle, Some(Err(_)));
+        let bundle = bundle
+            .and_then(Result::ok)
+            .filter(|bundle| bundle.is_of(&module.facts.everything()));
         Compile {
-            damaged: surroundings.damaged + u64::from(stored.is_some() && bundle.is_none()),
-            of_bundle: vec![None; bundle.as_ref().map_or(0, |bundle| bundle.stencils.len())],
             context,
             module,
-            surroundings,
-            bundle,
-            digests,
+            before,
             units: Vec::new(),
             codes: Vec::new(),
             held: Writer::default(),
+            of_bundle: vec![None; bundle.as_ref().map_or(0, |bundle| bundle.stencils.len())],
+            bundle,
             by_key: FxHashMap::default(),
             writes: Vec::new(),
+            damaged: u64::from(damaged),
         }
     }
 
@@ -334,7 +339,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     /// What the bundle knows of a body with these bytes. Branch hints are not among them,
     /// so a function that has some is left to its stencil.
     fn known_body(&self, bundle: &Bundle<'c>, function: DefinedFuncIndex) -> Option<Known<'c>> {
-        let digest = self.digests.get(function.as_u32() as usize)?;
+        let digest = self.before?.digests.get(function.as_u32() as usize)?;
         let base = base(self.module, Job::Function(function));
         let known = bundle.function(function.as_u32(), digest, base)?;
         let hinted = self.module.branch_hints(function).is_some();
@@ -357,7 +362,11 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         let fingerprint = &self.context.entries.fingerprint;
         parallel::map(parallel, jobs, Scratch::default, |scratch, job| {
             let (stencil, parameters) = match split(module, job, scratch) {
-                Some((stencil, parameters)) => (Some(stencil.key(fingerprint)), parameters),
+                Some((stencil, parameters)) => {
+                    let key = stencil.key(fingerprint);
+                    scratch.reuse(stencil);
+                    (Some(key), parameters)
+                }
                 None => (None, unsplit(module, job)),
             };
             Wanted {
@@ -568,10 +577,15 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     fn write_bundle(&mut self, report: &Report) {
         let found = report.functions.exact_body;
         let missed = report.functions.total - found;
-        if self.digests.is_empty() || missed <= found / MISSES_ALLOWED {
+        let Some(Before {
+            digests, key, note, ..
+        }) = self.before
+        else {
+            return;
+        };
+        if missed <= found / MISSES_ALLOWED {
             return;
         }
-        let Surroundings { key, note, .. } = self.surroundings;
         let snapshot = self.context.snapshot;
         let mostly_compiled = report.functions.compiled >= report.functions.total / 2;
         let seen = || {
@@ -582,13 +596,13 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             self.writes.push(seal(*note, Vec::new()));
             return;
         }
-        if let Some(bundle) = self.bundle_bytes() {
+        if let Some(bundle) = self.bundle_bytes(digests) {
             self.writes.push(seal(*key, bundle));
         }
     }
 
-    fn bundle_bytes(&self) -> Option<Vec<u8>> {
-        let mut writer = BundleWriter::new(&self.digests);
+    fn bundle_bytes(&self, digests: &[Digest]) -> Option<Vec<u8>> {
+        let mut writer = BundleWriter::new(self.module.facts.everything(), digests);
         let mut numbers = vec![None; self.codes.len()];
         let held = self.held.as_bytes();
         for unit in &self.units {

@@ -23,14 +23,14 @@
 
 use super::facts::{ModuleFacts, record};
 use super::named::KeyFact;
-use super::operators::{Class, class_of, memarg_of};
+use super::operators::{Class, Classifier};
 use super::parameters::{FunctionParameters, SourceShift};
 use super::{FunctionStencil, StencilKind};
 use crate::bytes::Writer;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wasmparser::{
-    BlockType, BranchHint, Catch, FunctionBody, HeapType, Operator, RefType, SectionLimited,
-    ValType,
+    BlockType, BranchHint, Catch, FunctionBody, HeapType, Operator, OperatorsReader,
+    OperatorsReaderAllocations, RefType, SectionLimited, ValType,
 };
 
 /// The body cannot be split; it is compiled as it is, or refused, by Wasmtime.
@@ -65,12 +65,30 @@ enum Fact {
     Everything = 14,
 }
 
+impl Fact {
+    /// One more than the largest of them.
+    const COUNT: usize = 15;
+}
+
 /// Working memory of [`split`], kept from one function to the next.
 #[derive(Default)]
 pub(crate) struct Scratch {
     callee_slots: FxHashMap<u32, u32>,
     type_slots: FxHashMap<u32, u32>,
     seen: FxHashSet<(u8, u32)>,
+    /// Of each kind of fact, the entity that was named last.
+    last: [Option<u32>; Fact::COUNT],
+    control: OperatorsReaderAllocations,
+    body: Vec<u8>,
+    facts: Vec<u8>,
+}
+
+impl Scratch {
+    /// Takes back the memory of a stencil that is not needed any more.
+    pub(crate) fn reuse(&mut self, stencil: FunctionStencil) {
+        self.body = stencil.body;
+        self.facts = stencil.facts;
+    }
 }
 
 /// Splits the body of the function with index `index`.
@@ -109,15 +127,20 @@ impl<'f, 'b> Split<'f, 'b> {
         scratch.callee_slots.clear();
         scratch.type_slots.clear();
         scratch.seen.clear();
+        scratch.last = Default::default();
         let bytes = body.as_bytes();
+        let mut stencil = std::mem::take(&mut scratch.body);
+        stencil.clear();
+        stencil.reserve(bytes.len() + bytes.len() / 8);
+        let out = Writer::reusing(std::mem::take(&mut scratch.facts));
         Split {
             facts,
             body,
             scratch,
             bytes,
             copied: 0,
-            stencil: Vec::with_capacity(bytes.len() + bytes.len() / 8),
-            out: Writer::with_capacity(256),
+            stencil,
+            out,
             callees: Vec::new(),
             shifts: Vec::new(),
             needs_environment: false,
@@ -147,14 +170,18 @@ impl<'f, 'b> Split<'f, 'b> {
 
     fn operators(&mut self) -> Result<(), NotCovered> {
         let base = self.base();
-        let mut operators = self.body.get_operators_reader()?;
+        let reader = self.body.get_binary_reader_for_operators()?;
+        let control = std::mem::take(&mut self.scratch.control);
+        let mut operators = OperatorsReader::new_with_allocs(reader, control);
+        let mut classifier = Classifier::default();
         while !operators.eof() {
             let start = operators.original_position() - base;
-            let operator = operators.read()?;
-            match class_of(&operator) {
+            match operators.visit_operator(&mut classifier)? {
                 Class::Plain => {}
+                Class::Memory => self.memory(classifier.memory)?,
                 Class::Resolved => {
                     let end = operators.original_position() - base;
+                    let operator = classifier.named.take().ok_or(NotCovered)?;
                     self.resolve(&operator, start, end)?;
                 }
                 Class::Environment => self.needs_environment = true,
@@ -162,6 +189,7 @@ impl<'f, 'b> Split<'f, 'b> {
             }
         }
         operators.finish()?;
+        self.scratch.control = operators.into_allocations();
         let rest = &self.bytes[self.copied..];
         self.stencil.extend_from_slice(rest);
         Ok(())
@@ -174,9 +202,6 @@ impl<'f, 'b> Split<'f, 'b> {
         start: usize,
         end: usize,
     ) -> Result<(), NotCovered> {
-        if let Some(memarg) = memarg_of(operator) {
-            return self.memory(memarg.memory);
-        }
         match operator {
             Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
                 self.callee(*function_index, start, end)
@@ -322,6 +347,11 @@ impl<'f, 'b> Split<'f, 'b> {
     /// index have been written.
     fn first(&mut self, fact: Fact, index: u32) -> bool {
         let mark = fact as u8;
+        let last = &mut self.scratch.last[usize::from(mark)];
+        if *last == Some(index) {
+            return false;
+        }
+        *last = Some(index);
         let first = self.scratch.seen.insert((mark, index));
         if first {
             self.out.raw(&[mark]);

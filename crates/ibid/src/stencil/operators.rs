@@ -4,14 +4,19 @@
 //! the names of the immediates, so that an operator of a later release cannot slip
 //! through: what is not listed here falls into [`Class::Everything`], the class
 //! whose key holds all that the module says outside its bodies and data.
+//!
+//! Operators are looked at through a visitor, so that most of them are no more than the
+//! constant that their class is.
 
-use wasmparser::Operator;
+use wasmparser::{Operator, VisitOperator, VisitSimdOperator};
 
 /// How an operator depends on what lies outside its function's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// The operator's own bytes say all that its translation reads.
     Plain,
+    /// The bytes, and facts about the memory that the operator accesses.
+    Memory,
     /// The bytes, and facts about the entities that the operator names;
     /// `body::resolve` has a rule of its own for it.
     Resolved,
@@ -137,45 +142,66 @@ const fn classify(proposal: &str, immediates: &[&str]) -> Class {
     class
 }
 
-macro_rules! define_class_of {
-    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
-        /// The class of `operator`.
-        #[inline]
-        pub(crate) fn class_of(operator: &Operator<'_>) -> Class {
-            match operator {
-                $( Operator::$op { .. } => const {
-                    classify(stringify!($proposal), &[$($(stringify!($arg)),*)?])
-                }, )*
-                _ => Class::Everything,
-            }
-        }
+/// Finds the class of each operator that it visits.
+#[derive(Default)]
+pub(crate) struct Classifier<'a> {
+    /// The last operator of the class [`Class::Resolved`].
+    pub(crate) named: Option<Operator<'a>>,
+    /// The memory that the last operator of the class [`Class::Memory`] accesses.
+    pub(crate) memory: u32,
+}
 
-        /// The memory access immediate of `operator`, if it has one.
-        #[inline]
-        pub(crate) fn memarg_of<'o>(operator: &'o Operator<'_>) -> Option<&'o wasmparser::MemArg> {
-            match operator {
-                $( operator @ Operator::$op { .. } => define_class_of!(@memarg operator $op $($($arg)*)?), )*
-                _ => None,
+macro_rules! define_visits {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
+        $(
+            #[inline]
+            fn $visit(&mut self $($(, $arg: $argty)*)?) -> Class {
+                let class = const {
+                    classify(stringify!($proposal), &[$($(stringify!($arg)),*)?])
+                };
+                match class {
+                    Class::Resolved => define_visits!(@resolved self $op [$($($arg)*)?] $($($arg)*)?),
+                    class => {
+                        $($( let _ = $arg; )*)?
+                        class
+                    }
+                }
             }
-        }
+        )*
     };
-    (@memarg $operator:ident $op:ident memarg $($lane:ident)?) => {
-        match $operator {
-            Operator::$op { memarg, .. } => Some(memarg),
-            _ => None,
-        }
-    };
-    (@memarg $operator:ident $op:ident $($other:ident)*) => {{
-        let _ = $operator;
-        None
+    (@resolved $self:ident $op:ident [$memarg:ident $($lane:ident)?] memarg $($_lane:ident)?) => {{
+        $( let _ = $lane; )?
+        $self.memory = $memarg.memory;
+        Class::Memory
+    }};
+    (@resolved $self:ident $op:ident [$($arg:ident)*] $($_arg:ident)*) => {{
+        $self.named = Some(Operator::$op { $($arg),* });
+        Class::Resolved
     }};
 }
-wasmparser::for_each_operator!(define_class_of);
+
+impl<'a> VisitOperator<'a> for Classifier<'a> {
+    type Output = Class;
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Class>> {
+        Some(self)
+    }
+
+    wasmparser::for_each_visit_operator!(define_visits);
+}
+
+impl<'a> VisitSimdOperator<'a> for Classifier<'a> {
+    wasmparser::for_each_visit_simd_operator!(define_visits);
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use wasmparser::{BlockType, HeapType, MemArg};
+
+    fn class_of(operator: &Operator<'_>) -> Class {
+        Classifier::default().visit_operator(operator)
+    }
 
     #[test]
     fn the_class_follows_the_immediates_and_the_proposal() {
@@ -229,10 +255,22 @@ mod tests {
             offset: 8,
             memory: 1,
         };
-        let load = Operator::I32Load { memarg };
-        assert_eq!(memarg_of(&load).map(|m| m.memory), Some(1));
-        let lane = Operator::V128Load8Lane { memarg, lane: 1 };
-        assert_eq!(memarg_of(&lane).map(|m| m.memory), Some(1));
-        assert!(memarg_of(&Operator::I32Add).is_none());
+        for operator in [
+            Operator::I32Load { memarg },
+            Operator::V128Load8Lane { memarg, lane: 1 },
+        ] {
+            let mut classifier = Classifier::default();
+            assert_eq!(classifier.visit_operator(&operator), Class::Memory);
+            assert_eq!(classifier.memory, 1);
+        }
+        assert_eq!(class_of(&Operator::I32Add), Class::Plain);
+    }
+
+    #[test]
+    fn what_is_resolved_is_kept() {
+        let mut classifier = Classifier::default();
+        let call = Operator::Call { function_index: 7 };
+        assert_eq!(classifier.visit_operator(&call), Class::Resolved);
+        assert_eq!(classifier.named, Some(call));
     }
 }
