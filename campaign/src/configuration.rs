@@ -249,6 +249,8 @@ impl Configuration {
                     options.whole_artifacts = whole_artifacts;
                     // Where stencils are forgotten, something is left to find.
                     options.clif = !whole_artifacts;
+                    // Only bodies that change make a difference to this.
+                    options.hot_reload = !whole_artifacts;
                     let oracle = Oracle::of(&engine, Arc::default(), options);
                     assert_eq!(oracle.compiler.plain_reason(), None, "{self:?}");
                     Rc::new(oracle)

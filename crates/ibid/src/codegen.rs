@@ -4,7 +4,7 @@ use crate::compiled::{Layout, Unstorable, harvest};
 use crate::entries::{Entries, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
-use crate::module::ParsedModule;
+use crate::module::Source;
 use crate::stencil::FunctionParameters;
 use ibid_store::{CacheStore, Entry};
 use std::borrow::Cow;
@@ -37,11 +37,11 @@ pub(crate) enum CodegenError {
 pub(crate) fn compile(
     engine: &EngineCompiler,
     compiler: &dyn Compiler,
-    module: &ParsedModule<'_>,
+    module: Source<'_>,
     job: Job,
     parameters: &FunctionParameters,
 ) -> Result<Compiled, CodegenError> {
-    let symbol = job.symbol(module);
+    let symbol = job.symbol(&module);
     let (key, translation, types) = (job.key(), &module.translation, &module.types);
     TRAFFIC.take();
     let (mut function, body) = match job {

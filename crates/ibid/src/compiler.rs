@@ -3,6 +3,7 @@
 use crate::codegen::ClifCache;
 use crate::entries::{Entries, EntryKey, WholeArtifact, seal};
 use crate::fingerprint::{EngineCompiler, Uncovered};
+use crate::kept::Kept;
 use crate::module::ParsedModule;
 use crate::pipeline::{self, Output, Refused};
 use crate::probe;
@@ -11,7 +12,7 @@ use crate::report::{Report, Stopwatch};
 use crate::writer::Writer;
 use ibid_store::{CacheStore, Counters, Entry};
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::{Engine, Module, Result};
 
 /// Compiles WebAssembly modules for one [`Engine`], and only the functions that its
@@ -51,6 +52,8 @@ pub struct Compiler {
     writer: Writer,
     options: Options,
     mode: Mode,
+    /// The last module, for [`Options::hot_reload`].
+    kept: Mutex<Option<Kept>>,
 }
 
 /// What a [`Compiler`] does beyond the necessary.
@@ -64,6 +67,11 @@ pub struct Options {
     /// and keep its entries too. Off by default: it finds next to nothing that stencils do
     /// not find, doubles the store, and makes compiles slower.
     pub clif: bool,
+    /// Keep the last module, parsed: the next one is not parsed again if it is the same but
+    /// for the bodies of its functions. This takes memory, a few times the module's size, and
+    /// makes the first compile slower. Off by default; for a process that compiles one
+    /// program again and again.
+    pub hot_reload: bool,
     /// Compile every reused function again, and fail if any of its bytes differs. Off
     /// by default.
     pub verify: bool,
@@ -76,6 +84,7 @@ impl Default for Options {
         Options {
             whole_artifacts: true,
             clif: false,
+            hot_reload: false,
             verify: false,
             progress: None,
         }
@@ -125,6 +134,7 @@ impl Compiler {
             store,
             options,
             mode,
+            kept: Mutex::default(),
         }
     }
 
@@ -223,11 +233,17 @@ impl Compiler {
         }
         let mut whole = 0.0;
         watch.lap(&mut whole);
+        let kept = self.lock_kept().take();
+        let output = incremental.run(&*self.store, wasm, &self.options, kept.as_ref());
+        if let Some(kept) = kept {
+            self.lock_kept().get_or_insert(kept);
+        }
         let Output {
             artifact,
             mut writes,
             mut report,
-        } = match incremental.run(&*self.store, wasm, &self.options) {
+            seed,
+        } = match output {
             Ok(output) => output,
             Err(Refused::Wasmtime(error)) => return Err(error),
             Err(Refused::Mismatch(mismatch)) if self.options.verify => {
@@ -235,6 +251,10 @@ impl Compiler {
             }
             Err(refused) => return self.plainly(wasm, refused.to_string()),
         };
+        if let Some(seed) = seed {
+            let kept = Kept::new(incremental.engine(), seed);
+            *self.lock_kept() = kept;
+        }
         report.time_ms.lookup += whole;
         report.time_ms.total += whole;
         if let Some((key, note)) = keys {
@@ -245,6 +265,10 @@ impl Compiler {
             });
         }
         Ok((artifact, writes, report))
+    }
+
+    fn lock_kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whole artifacts are left out when every function is to be looked at.
@@ -414,6 +438,7 @@ impl Incremental {
         store: &dyn CacheStore,
         wasm: &[u8],
         options: &Options,
+        kept: Option<&Kept>,
     ) -> Result<Output, Refused> {
         let snapshot = store.snapshot();
         let context = pipeline::Context {
@@ -427,6 +452,6 @@ impl Incremental {
             snapshot: &*snapshot,
             options,
         };
-        pipeline::run(&context, wasm)
+        pipeline::run(&context, wasm, kept)
     }
 }

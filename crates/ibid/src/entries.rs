@@ -29,6 +29,7 @@
 
 use crate::bytes::{Malformed, Reader, Writer};
 use crate::fingerprint::Fingerprint;
+use crate::parallel;
 use crate::stencil::StencilKey;
 use ibid_store::Entry;
 use std::borrow::Cow;
@@ -64,11 +65,7 @@ impl Entries {
     /// if `parallel`.
     pub(crate) fn artifact(&self, wasm: &[u8], parallel: bool) -> (EntryKey, EntryKey) {
         let mut hasher = self.fingerprint.hasher("input");
-        if parallel {
-            hasher.update_rayon(wasm);
-        } else {
-            hasher.update(wasm);
-        }
+        parallel::hash(parallel, &mut hasher, wasm);
         let digest = hasher.finalize().into();
         (entry(b'a', &digest), entry(b'n', &digest))
     }

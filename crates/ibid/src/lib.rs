@@ -54,6 +54,7 @@ mod compiler;
 mod entries;
 mod fingerprint;
 mod jobs;
+mod kept;
 mod link;
 mod module;
 mod parallel;

@@ -2,6 +2,7 @@
 
 use crate::fingerprint::EngineCompiler;
 use crate::stencil::ModuleFacts;
+use std::ops::Deref;
 use wasmparser::{BranchHint, FuncToValidate, FunctionBody, SectionLimited, ValidatorResources};
 use wasmtime_environ::error::{Context as _, Result};
 use wasmtime_environ::{
@@ -68,20 +69,51 @@ impl<'w> ParsedModule<'w> {
         self.bodies.keys()
     }
 
-    pub(crate) fn body(&self, function: DefinedFuncIndex) -> &FunctionBody<'w> {
-        &self.bodies[function].body
-    }
-
     pub(crate) fn branch_hints(
         &self,
         function: DefinedFuncIndex,
     ) -> Option<SectionLimited<'w, BranchHint>> {
         self.translation.branch_hints(self.function_index(function))
     }
+}
+
+/// A parsed module, and the bodies that go with it: its own, or others.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'s> {
+    module: &'s ParsedModule<'s>,
+    /// In place of the module's own; as many.
+    bodies: Option<&'s [FunctionBody<'s>]>,
+}
+
+impl<'s> Source<'s> {
+    pub(crate) fn of(module: &'s ParsedModule<'s>) -> Source<'s> {
+        Source {
+            module,
+            bodies: None,
+        }
+    }
+
+    /// `module` with other `bodies`; `None` if they are more or fewer than its own.
+    pub(crate) fn with_bodies(
+        module: &'s ParsedModule<'s>,
+        bodies: &'s [FunctionBody<'s>],
+    ) -> Option<Source<'s>> {
+        (bodies.len() == module.bodies.len()).then_some(Source {
+            module,
+            bodies: Some(bodies),
+        })
+    }
+
+    pub(crate) fn body(&self, function: DefinedFuncIndex) -> &'s FunctionBody<'s> {
+        match self.bodies {
+            Some(bodies) => &bodies[function.as_u32() as usize],
+            None => &self.module.bodies[function].body,
+        }
+    }
 
     /// The body with a validator for it, as the compiler takes it.
-    pub(crate) fn body_input(&self, function: DefinedFuncIndex) -> FunctionBodyData<'w> {
-        let FunctionBodyData { body, validator } = &self.bodies[function];
+    pub(crate) fn body_input(&self, function: DefinedFuncIndex) -> FunctionBodyData<'s> {
+        let validator = &self.module.bodies[function].validator;
         let validator: FuncToValidate<ValidatorResources> = FuncToValidate {
             resources: validator.resources.clone(),
             index: validator.index,
@@ -89,8 +121,16 @@ impl<'w> ParsedModule<'w> {
             features: validator.features,
         };
         FunctionBodyData {
-            body: body.clone(),
+            body: self.body(function).clone(),
             validator,
         }
+    }
+}
+
+impl<'s> Deref for Source<'s> {
+    type Target = ParsedModule<'s>;
+
+    fn deref(&self) -> &ParsedModule<'s> {
+        self.module
     }
 }

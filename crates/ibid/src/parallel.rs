@@ -52,6 +52,15 @@ pub(crate) fn beside<A: Send, B>(
     (there.expect("the scope has waited for it"), here)
 }
 
+/// Takes `bytes` into `hasher`.
+pub(crate) fn hash(parallel: bool, hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    if parallel {
+        hasher.update_rayon(bytes);
+    } else {
+        hasher.update(bytes);
+    }
+}
+
 /// Sorts `items`, of which no two are equal.
 pub(crate) fn sort<T: Send>(
     parallel: bool,

@@ -1,7 +1,7 @@
 //! One compile, from the input to the artifact. Data flows one way: parse, bundle,
 //! stencils and keys, lookup, compile, apply, link.
 
-use crate::bodies;
+use crate::bodies::{self, Scan};
 use crate::bundle::{self, Bundle, BundleWriter, Known};
 use crate::bytes::{Reader, Writer};
 use crate::codegen::{self, CodegenError, Compiled};
@@ -10,8 +10,9 @@ use crate::compiler::Options;
 use crate::entries::{Entries, EntryKey, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
+use crate::kept::{Kept, Seed};
 use crate::link::{self, LinkError, Linkable};
-use crate::module::ParsedModule;
+use crate::module::{ParsedModule, Source};
 use crate::parallel;
 use crate::progress::Counter;
 use crate::report::{Found, Report, Stopwatch};
@@ -21,7 +22,7 @@ use crate::stencil::{
 use ibid_store::{Entry, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
-use wasmtime_environ::{BuiltinFunctionIndex, Compiler, DefinedFuncIndex};
+use wasmtime_environ::{BuiltinFunctionIndex, Compiler, DefinedFuncIndex, ModuleTranslation};
 
 /// What a compile works with.
 pub(crate) struct Context<'c> {
@@ -39,6 +40,8 @@ pub(crate) struct Output {
     /// What the store did not know yet.
     pub(crate) writes: Vec<Entry>,
     pub(crate) report: Report,
+    /// What the module is kept by, if that is wanted and it is not kept yet.
+    pub(crate) seed: Option<Seed>,
 }
 
 /// Why a compile gave nothing; Wasmtime then compiles the plain way, and its answer
@@ -66,66 +69,139 @@ impl From<LinkError> for Refused {
     }
 }
 
-/// Compiles `wasm`.
-pub(crate) fn run(context: &Context<'_>, wasm: &[u8]) -> Result<Output, Refused> {
+/// Compiles `wasm`, with what was `kept` of another module if it is the same but for its
+/// bodies.
+pub(crate) fn run(
+    context: &Context<'_>,
+    wasm: &[u8],
+    kept: Option<&Kept>,
+) -> Result<Output, Refused> {
+    let engine = context.engine;
     let mut watch = Stopwatch::start();
     let mut report = Report::default();
-    let parallel = context.engine.parallel;
-    let (module, known) = parallel::beside(
-        parallel,
-        || ParsedModule::parse(context.engine, wasm),
-        || Before::find(context, wasm),
-    );
-    let module = module.map_err(Refused::Wasmtime)?;
+    let find = || Before::find(context, wasm);
+    let hot = context.options.hot_reload.then(find).flatten();
+    if let (Some(kept), Some(before)) = (kept, &hot)
+        && let Some(source) = kept.source(&before.scan)
+    {
+        let made = Made::of(context, source, Some(before), &mut watch, &mut report)?;
+        // With another answer the description would be another one.
+        if made.needs_gc_heap() == kept.needs_gc_heap {
+            return made.link(engine, &source.translation, &kept.types, watch, report);
+        }
+        report = Report::default();
+    }
+    let parse = || ParsedModule::parse(engine, wasm);
+    let (module, before) = match hot {
+        Some(before) => (parse(), Some(before)),
+        None => parallel::beside(engine.parallel, parse, find),
+    };
+    let mut module = module.map_err(Refused::Wasmtime)?;
     watch.lap(&mut report.time_ms.parse);
 
-    let mut compile = Compile::new(context, &module, known.as_ref());
-    compile.obtain(Job::all(&module), &mut watch, &mut report)?;
-    let builtins = compile.builtins_needed();
-    compile.obtain(builtins, &mut watch, &mut report)?;
-    compile.units.sort_by_key(|unit| unit.job.key());
-    if context.options.verify {
-        report.verified = Some(compile.verify()?);
-        watch.lap(&mut report.time_ms.compile);
-    }
-    compile.count(&mut report);
-    compile.write_bundle(&report);
+    let source = Source::of(&module);
+    let made = Made::of(context, source, before.as_ref(), &mut watch, &mut report)?;
+    let needs_gc_heap = made.needs_gc_heap();
+    module.translation.module.needs_gc_heap |= needs_gc_heap;
+    let ParsedModule {
+        translation, types, ..
+    } = module;
+    let types =
+        postcard::to_allocvec(&types.finish()).map_err(|error| Refused::Wasmtime(error.into()))?;
+    let mut output = made.link(engine, &translation, &types, watch, report)?;
+    let frame = before.as_ref().and_then(|before| before.scan.frame);
+    // A recording engine's artifact has a checksum of the input.
+    output.seed = frame
+        .filter(|_| !engine.tunables.recording)
+        .map(|frame| Seed {
+            frame,
+            types,
+            needs_gc_heap,
+            wasm: wasm.to_vec(),
+        });
+    Ok(output)
+}
 
-    let Compile {
-        units,
-        codes,
-        held,
-        writes,
-        ..
-    } = compile;
-    let codes: Vec<Layout<'_>> = codes.iter().map(Code::layout).collect();
-    let held = held.into_bytes();
-    let functions: Vec<Linkable<'_>> = units
-        .iter()
-        .map(|unit| Linkable {
-            key: unit.job.key(),
-            job: unit.job,
-            code: &codes[unit.code],
-            parameters: unit.parameters.read(&held, unit.job, &module),
-            map: unit.parameters.map(),
+/// All functions of a module, found or compiled.
+struct Made<'c> {
+    units: Vec<Unit<'c>>,
+    codes: Vec<Code<'c>>,
+    /// Parameters that are not in the bundle.
+    held: Vec<u8>,
+    writes: Vec<Entry>,
+}
+
+impl<'c> Made<'c> {
+    /// Finds or compiles all functions of `source`.
+    fn of(
+        context: &'c Context<'c>,
+        source: Source<'_>,
+        before: Option<&'c Before<'c, 'c>>,
+        watch: &mut Stopwatch,
+        report: &mut Report,
+    ) -> Result<Made<'c>, Refused> {
+        let mut compile = Compile::new(context, source, before);
+        compile.obtain(Job::all(&source), watch, report)?;
+        let builtins = compile.builtins_needed();
+        compile.obtain(builtins, watch, report)?;
+        compile.units.sort_by_key(|unit| unit.job.key());
+        if context.options.verify {
+            report.verified = Some(compile.verify()?);
+            watch.lap(&mut report.time_ms.compile);
+        }
+        compile.count(report);
+        compile.write_bundle(report);
+        watch.lap(&mut report.time_ms.apply);
+        Ok(Made {
+            units: compile.units,
+            codes: compile.codes,
+            held: compile.held.into_bytes(),
+            writes: compile.writes,
         })
-        .collect();
-    watch.lap(&mut report.time_ms.apply);
+    }
 
-    let artifact = link::link(context.engine, module, &functions)?;
-    watch.lap(&mut report.time_ms.link);
-    report.time_ms.total = watch.total();
-    Ok(Output {
-        artifact,
-        writes,
-        report,
-    })
+    fn needs_gc_heap(&self) -> bool {
+        self.codes.iter().any(|code| code.layout().needs_gc_heap)
+    }
+
+    /// Applies the parameters, and makes the artifact.
+    fn link(
+        self,
+        engine: &EngineCompiler,
+        translation: &ModuleTranslation<'_>,
+        types: &[u8],
+        mut watch: Stopwatch,
+        mut report: Report,
+    ) -> Result<Output, Refused> {
+        let codes: Vec<Layout<'_>> = self.codes.iter().map(Code::layout).collect();
+        let functions: Vec<Linkable<'_>> = self
+            .units
+            .iter()
+            .map(|unit| Linkable {
+                key: unit.job.key(),
+                job: unit.job,
+                code: &codes[unit.code],
+                parameters: unit.parameters.read(&self.held, unit.base),
+                map: unit.parameters.map(),
+            })
+            .collect();
+        watch.lap(&mut report.time_ms.apply);
+
+        let artifact = link::link(engine, translation, types, &functions)?;
+        watch.lap(&mut report.time_ms.link);
+        report.time_ms.total = watch.total();
+        Ok(Output {
+            artifact,
+            writes: self.writes,
+            report,
+            seed: None,
+        })
+    }
 }
 
 /// What can be known of the input before it is parsed.
-struct Before<'c> {
-    /// Of each body.
-    digests: Vec<Digest>,
+struct Before<'c, 'w> {
+    scan: Scan<'w>,
     /// The key of the bundle.
     key: EntryKey,
     /// Under this there is a note when the module's surroundings were seen without a bundle.
@@ -134,17 +210,23 @@ struct Before<'c> {
     damaged: bool,
 }
 
-impl<'c> Before<'c> {
+impl<'c, 'w> Before<'c, 'w> {
     /// `None` if the input does not read.
-    fn find(context: &Context<'c>, wasm: &[u8]) -> Option<Before<'c>> {
-        let fingerprint = &context.entries.fingerprint;
-        let digests = bodies::digests(context.engine.parallel, fingerprint, wasm)?;
-        let (key, note) = Entries::bundle(&digests.surroundings);
+    fn find(context: &Context<'c>, wasm: &'w [u8]) -> Option<Before<'c, 'w>> {
+        let Context {
+            engine,
+            entries,
+            options,
+            ..
+        } = context;
+        let framed = options.hot_reload;
+        let scan = bodies::scan(engine.parallel, &entries.fingerprint, wasm, framed)?;
+        let (key, note) = Entries::bundle(&scan.surroundings);
         let stored = context.snapshot.get(&key);
         let found = stored.is_some();
-        let bundle = stored.and_then(|stored| context.entries.open(&key, stored));
+        let bundle = stored.and_then(|stored| entries.open(&key, stored));
         Some(Before {
-            digests: digests.bodies,
+            scan,
             damaged: found && bundle.is_none(),
             key,
             note,
@@ -156,6 +238,8 @@ impl<'c> Before<'c> {
 /// One function of the artifact on its way.
 struct Unit<'c> {
     job: Job,
+    /// Where the body lies in the input; `u32::MAX` if there is none.
+    base: u32,
     parameters: Held<'c>,
     found: Found,
     /// Where its code is.
@@ -174,21 +258,17 @@ enum Held<'c> {
 }
 
 impl<'c> Held<'c> {
-    fn read<'h>(self, held: &'h [u8], job: Job, module: &ParsedModule<'_>) -> StoredParameters<'h>
+    fn read<'h>(self, held: &'h [u8], base: u32) -> StoredParameters<'h>
     where
         'c: 'h,
     {
         match self {
             Held::Bundle(parameters, _) => parameters,
-            Held::Here(start) => {
-                StoredParameters::read(&mut Reader::new(&held[start..]), base(module, job))
-                    .expect("written by this compile")
-            }
+            Held::Here(start) => StoredParameters::read(&mut Reader::new(&held[start..]), base)
+                .expect("written by this compile"),
         }
     }
-}
 
-impl<'c> Held<'c> {
     fn map(self) -> Option<BodyMap<'c>> {
         match self {
             Held::Bundle(_, map) => Some(map),
@@ -198,9 +278,9 @@ impl<'c> Held<'c> {
 }
 
 /// Where the body of `job` lies in the input; `u32::MAX` if it has none.
-fn base(module: &ParsedModule<'_>, job: Job) -> u32 {
+fn base(source: Source<'_>, job: Job) -> u32 {
     match job {
-        Job::Function(function) => module.body(function).range().start as u32,
+        Job::Function(function) => source.body(function).range().start as u32,
         _ => u32::MAX,
     }
 }
@@ -230,10 +310,10 @@ struct Wanted {
     stencil: Option<StencilKey>,
 }
 
-struct Compile<'c, 'm, 'w> {
+struct Compile<'c, 's> {
     context: &'c Context<'c>,
-    module: &'m ParsedModule<'w>,
-    before: Option<&'c Before<'c>>,
+    source: Source<'s>,
+    before: Option<&'c Before<'c, 'c>>,
     bundle: Option<Bundle<'c>>,
     units: Vec<Unit<'c>>,
     codes: Vec<Code<'c>>,
@@ -253,21 +333,21 @@ enum Origin {
     Compiler,
 }
 
-impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
+impl<'c, 's> Compile<'c, 's> {
     fn new(
         context: &'c Context<'c>,
-        module: &'m ParsedModule<'w>,
-        before: Option<&'c Before<'c>>,
+        source: Source<'s>,
+        before: Option<&'c Before<'c, 'c>>,
     ) -> Self {
         let stored = before.and_then(|before| before.bundle.as_deref());
         let bundle = stored.map(Bundle::read);
         let damaged = before.is_some_and(|before| before.damaged) || matches!(bundle, Some(Err(_)));
         let bundle = bundle
             .and_then(Result::ok)
-            .filter(|bundle| bundle.is_of(&module.facts.everything()));
+            .filter(|bundle| bundle.is_of(&source.facts.everything()));
         Compile {
             context,
-            module,
+            source,
             before,
             units: Vec::new(),
             codes: Vec::new(),
@@ -321,6 +401,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             };
             self.units.push(Unit {
                 job,
+                base: base(self.source, job),
                 parameters: Held::Bundle(known.parameters, known.map),
                 found: if job.is_function() {
                     Found::ExactBody
@@ -339,10 +420,10 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     /// What the bundle knows of a body with these bytes. Branch hints are not among them,
     /// so a function that has some is left to its stencil.
     fn known_body(&self, bundle: &Bundle<'c>, function: DefinedFuncIndex) -> Option<Known<'c>> {
-        let digest = self.before?.digests.get(function.as_u32() as usize)?;
-        let base = base(self.module, Job::Function(function));
+        let digest = self.before?.scan.digests.get(function.as_u32() as usize)?;
+        let base = base(self.source, Job::Function(function));
         let known = bundle.function(function.as_u32(), digest, base)?;
-        let hinted = self.module.branch_hints(function).is_some();
+        let hinted = self.source.branch_hints(function).is_some();
         (!hinted).then_some(known)
     }
 
@@ -358,7 +439,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
 
     /// Splits `jobs`.
     fn stencils(&self, jobs: Vec<Job>) -> Vec<Wanted> {
-        let (parallel, module) = (self.context.engine.parallel, self.module);
+        let (parallel, module) = (self.context.engine.parallel, self.source);
         let fingerprint = &self.context.entries.fingerprint;
         parallel::map(parallel, jobs, Scratch::default, |scratch, job| {
             let (stencil, parameters) = match split(module, job, scratch) {
@@ -417,7 +498,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             options,
             ..
         } = *self.context;
-        let module = self.module;
+        let module = self.source;
         let progress = Counter::new(options.progress.as_ref(), missing.len());
         let results = parallel::map(
             engine.parallel,
@@ -484,6 +565,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             wanted.parameters.write(&mut self.held);
             self.units.push(Unit {
                 job: wanted.job,
+                base: base(self.source, wanted.job),
                 parameters,
                 found,
                 code,
@@ -514,7 +596,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     /// Compiles every function that was not compiled just now, with no cache at all,
     /// and compares all its bytes. Says how many.
     fn verify(&self) -> Result<u64, Refused> {
-        let (engine, module, codes) = (self.context.engine, self.module, &self.codes);
+        let (engine, module, codes) = (self.context.engine, self.source, &self.codes);
         let reused: Vec<(&Unit<'_>, FunctionParameters)> = self
             .units
             .iter()
@@ -536,7 +618,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         );
         for (job, same) in results {
             if !same {
-                let symbol = job.symbol(module);
+                let symbol = job.symbol(&module);
                 let key = split(module, job, &mut Scratch::default()).map_or_else(
                     || "none".to_string(),
                     |(stencil, _)| stencil.key(&self.context.entries.fingerprint).to_string(),
@@ -551,7 +633,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
 
     fn parameters(&self, unit: &Unit<'_>) -> FunctionParameters {
         let held = self.held.as_bytes();
-        unit.parameters.read(held, unit.job, self.module).to_owned()
+        unit.parameters.read(held, unit.base).to_owned()
     }
 
     fn count(&self, report: &mut Report) {
@@ -578,7 +660,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
         let found = report.functions.exact_body;
         let missed = report.functions.total - found;
         let Some(Before {
-            digests, key, note, ..
+            scan, key, note, ..
         }) = self.before
         else {
             return;
@@ -596,13 +678,13 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             self.writes.push(seal(*note, Vec::new()));
             return;
         }
-        if let Some(bundle) = self.bundle_bytes(digests) {
+        if let Some(bundle) = self.bundle_bytes(&scan.digests) {
             self.writes.push(seal(*key, bundle));
         }
     }
 
     fn bundle_bytes(&self, digests: &[Digest]) -> Option<Vec<u8>> {
-        let mut writer = BundleWriter::new(self.module.facts.everything(), digests);
+        let mut writer = BundleWriter::new(self.source.facts.everything(), digests);
         let mut numbers = vec![None; self.codes.len()];
         let held = self.held.as_bytes();
         for unit in &self.units {
@@ -611,7 +693,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
             }
             let layout = self.codes[unit.code].layout();
             let number = *numbers[unit.code].get_or_insert_with(|| writer.stencil(&layout));
-            let parameters = unit.parameters.read(held, unit.job, self.module);
+            let parameters = unit.parameters.read(held, unit.base);
             let map = unit.parameters.map();
             writer
                 .add(unit.job, number, &layout, parameters, map)
@@ -623,7 +705,7 @@ impl<'c, 'm, 'w> Compile<'c, 'm, 'w> {
     /// Not so functions that must not be found by their bytes: those with branch hints.
     fn belongs_in_bundle(&self, job: Job) -> bool {
         match job {
-            Job::Function(function) => self.module.branch_hints(function).is_none(),
+            Job::Function(function) => self.source.branch_hints(function).is_none(),
             trampoline => bundle::trampoline(trampoline).is_some(),
         }
     }
@@ -657,31 +739,31 @@ const MISSES_ALLOWED: u64 = 16;
 
 /// The stencil and parameters of `job`; `None` when its body cannot be split.
 pub(crate) fn split(
-    module: &ParsedModule<'_>,
+    source: Source<'_>,
     job: Job,
     scratch: &mut Scratch,
 ) -> Option<(FunctionStencil, FunctionParameters)> {
     match job {
         Job::Function(function) => stencil::split(
-            &module.facts,
-            module.function_index(function).as_u32(),
-            module.body(function),
-            module.branch_hints(function),
+            &source.facts,
+            source.function_index(function).as_u32(),
+            source.body(function),
+            source.branch_hints(function),
             scratch,
         )
         .ok(),
-        trampoline => trampoline.trampoline(module),
+        trampoline => trampoline.trampoline(&source),
     }
 }
 
 /// Parameters for a function whose body cannot be split: every function is a callee
 /// of its, and its source locations are what they are.
-fn unsplit(module: &ParsedModule<'_>, job: Job) -> FunctionParameters {
-    let functions = module.translation.module.functions.len() as u32;
+fn unsplit(source: Source<'_>, job: Job) -> FunctionParameters {
+    let functions = source.translation.module.functions.len() as u32;
     let callees = (0..functions).collect();
     match job {
         Job::Function(function) => {
-            FunctionParameters::unsplit(module.body(function).range().start as u32, callees)
+            FunctionParameters::unsplit(source.body(function).range().start as u32, callees)
         }
         _ => FunctionParameters::without_source(callees),
     }

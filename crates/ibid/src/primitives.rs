@@ -5,7 +5,7 @@ use crate::codegen::{self, CodegenError};
 use crate::compiled::{CompiledFunction, Stencil};
 use crate::compiler::{Compiler, Incremental};
 use crate::jobs::Job;
-use crate::module::ParsedModule;
+use crate::module::{ParsedModule, Source};
 use crate::pipeline::split;
 use crate::stencil::{FunctionParameters, FunctionStencil, Scratch, StencilKey};
 use wasmtime::Result;
@@ -98,7 +98,11 @@ impl Functions<'_, '_> {
     /// operators that refer to what is there. A body that can be split may still be
     /// invalid: only compiling it finds out.
     pub fn split(&self, index: u32) -> Option<(FunctionStencil, FunctionParameters)> {
-        split(&self.module, self.job(index)?, &mut Scratch::default())
+        split(
+            Source::of(&self.module),
+            self.job(index)?,
+            &mut Scratch::default(),
+        )
     }
 
     /// The key of a stencil for this compiler.
@@ -123,7 +127,7 @@ impl Functions<'_, '_> {
         match codegen::compile(
             self.incremental.engine(),
             self.incremental.engine().compiler(),
-            &self.module,
+            Source::of(&self.module),
             job,
             parameters,
         ) {

@@ -3,14 +3,24 @@
 
 use super::Linkable;
 use super::elf::Section;
+use serde::Serialize;
 use std::borrow::Cow;
 use std::ops::Range;
 use wasmtime_environ::error::{Result, format_err};
 use wasmtime_environ::{
-    CompiledFunctionsTable, CompiledFunctionsTableBuilder, CompiledModuleInfo, DebugInfoData,
-    FilePos, FunctionLoc, FunctionName, Metadata, Module, ModuleTranslation, ModuleTypesBuilder,
-    Tunables, WasmChecksum, obj,
+    CompiledFunctionsTable, CompiledFunctionsTableBuilder, DebugInfoData, FilePos, FunctionLoc,
+    FunctionName, Metadata, Module, ModuleTranslation, Tunables, WasmChecksum, obj,
 };
+
+/// [`CompiledModuleInfo`](wasmtime_environ::CompiledModuleInfo) with a module that is
+/// somebody else's; serialized it is the same.
+#[derive(Serialize)]
+struct ModuleInfo<'m> {
+    module: &'m Module,
+    meta: Metadata,
+    func_names: Vec<FunctionName>,
+    checksum: WasmChecksum,
+}
 
 /// What goes into the artifact for the runtime.
 pub(super) struct Info<'t> {
@@ -23,8 +33,8 @@ pub(super) struct Info<'t> {
 }
 
 impl<'t> Info<'t> {
-    /// Describes `module`, which was taken out of `translation`, and its `functions`, which
-    /// lie at `starts` in the text section.
+    /// Describes the module `translation` and its `functions`, which lie at `starts` in the
+    /// text section.
     ///
     /// # Errors
     ///
@@ -32,8 +42,7 @@ impl<'t> Info<'t> {
     pub(super) fn new(
         tunables: &Tunables,
         translation: &'t ModuleTranslation<'_>,
-        module: Module,
-        types: ModuleTypesBuilder,
+        types: &[u8],
         functions: &[Linkable<'_>],
         starts: &[u32],
     ) -> Result<Info<'t>> {
@@ -43,8 +52,8 @@ impl<'t> Info<'t> {
         } else {
             (Vec::new(), Vec::new())
         };
-        let description = CompiledModuleInfo {
-            module,
+        let description = ModuleInfo {
+            module: &translation.module,
             func_names,
             meta: Metadata {
                 has_unparsed_debuginfo: translation.has_unparsed_debuginfo,
@@ -55,12 +64,14 @@ impl<'t> Info<'t> {
             checksum: WasmChecksum::from_binary(translation.wasm, tunables.recording),
         };
         let table = function_table(functions, starts);
+        let mut info = postcard::to_allocvec(&(&description, &table))?;
+        info.extend_from_slice(types);
         Ok(Info {
             data: translation.runtime_data.values().map(Cow::as_ref).collect(),
             data_align: translation.data_align.unwrap_or(1),
             names,
             dwarf,
-            info: postcard::to_allocvec(&(&description, &table, &types.finish()))?,
+            info,
         })
     }
 

@@ -25,7 +25,6 @@ use crate::bytes::Malformed;
 use crate::compiled::{BodyMap, Layout};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::{Job, Names};
-use crate::module::ParsedModule;
 use crate::parallel;
 use crate::stencil::StoredParameters;
 use elf::Section;
@@ -34,7 +33,7 @@ use symbols::Symbols;
 use text::Text;
 use unwind::UnwindSection;
 use wasmtime_environ::error::Result;
-use wasmtime_environ::{FuncKey, Module, obj};
+use wasmtime_environ::{FuncKey, ModuleTranslation, obj};
 
 /// A function, ready to be placed.
 #[derive(Clone, Copy)]
@@ -74,25 +73,19 @@ impl From<Misfit> for LinkError {
     }
 }
 
-/// Makes the artifact of `module`, whose functions are `functions`, sorted by their key.
+/// Makes the artifact of the module `translation`, whose functions are `functions`, sorted
+/// by their key, and whose types, serialized, are `types`.
 pub(crate) fn link(
     engine: &EngineCompiler,
-    module: ParsedModule<'_>,
+    translation: &ModuleTranslation<'_>,
+    types: &[u8],
     functions: &[Linkable<'_>],
 ) -> Result<Vec<u8>, LinkError> {
-    let ParsedModule {
-        mut translation,
-        types,
-        ..
-    } = module;
     let (parallel, tunables) = (engine.parallel, &engine.tunables);
     let imported = translation.module.num_imported_funcs as u32;
     let text = Text::lay_out(engine, functions, imported)?;
     let starts = &text.starts[..];
 
-    let module_index = translation.module.module_index;
-    let mut description = std::mem::replace(&mut translation.module, Module::new(module_index));
-    description.needs_gc_heap |= functions.iter().any(|f| f.code.needs_gc_heap);
     let names = Names::new(&translation.debuginfo.name_section, imported);
     let ((address_map, traps), (symbols, info)) = parallel::join(
         parallel,
@@ -108,14 +101,7 @@ pub(crate) fn link(
             } else {
                 Symbols::none()
             };
-            let info = Info::new(
-                tunables,
-                &translation,
-                description,
-                types,
-                functions,
-                starts,
-            );
+            let info = Info::new(tunables, translation, types, functions, starts);
             (symbols, info)
         },
     );
