@@ -23,7 +23,7 @@ impl Known {
         plain: &[u8],
         at: &Path,
     ) -> Result<Known> {
-        let fresh = Fresh::over(engine, tempfile::tempdir_in(at)?, true)?;
+        let fresh = Fresh::over(engine, tempfile::tempdir_in(at)?, Options::default())?;
         let run = fresh.compile(wasm, plain)?;
         ensure!(run.report.store.written > 0, "nothing was stored");
         Ok(Known {
@@ -33,7 +33,7 @@ impl Known {
 
     /// This store, with the artifact of `wasm` as a whole.
     pub(crate) fn whole(&self, engine: &Engine, wasm: &[u8], plain: &[u8]) -> Result<Known> {
-        let fresh = Fresh::over(engine, self.copy()?, true)?;
+        let fresh = Fresh::over(engine, self.copy()?, Options::default())?;
         // The second sight stores the artifact, the third finds it.
         for _ in 0..3 {
             if fresh.compile(wasm, plain)?.report.whole_artifact {
@@ -92,8 +92,8 @@ pub(crate) struct Run {
 
 impl Fresh {
     /// A compiler over the store in `directory`, which may be empty.
-    pub(crate) fn over(engine: &Engine, directory: TempDir, whole_artifacts: bool) -> Result<Self> {
-        let (compiler, open_ms) = timed(|| compiler(engine, directory.path(), whole_artifacts));
+    pub(crate) fn over(engine: &Engine, directory: TempDir, options: Options) -> Result<Self> {
+        let (compiler, open_ms) = timed(|| compiler(engine, directory.path(), options));
         Ok(Fresh {
             compiler: compiler?,
             open_ms,
@@ -143,15 +143,22 @@ impl Fresh {
     }
 }
 
+/// Options of a compiler that looks at every function, also of an input that it has seen.
+pub(crate) fn by_function() -> Options {
+    let mut options = Options::default();
+    options.whole_artifacts = false;
+    options
+}
+
 /// A compiler over the store in `directory`.
 ///
 /// # Errors
 ///
 /// If the store cannot be opened, or the compiler would leave all to Wasmtime: there is nothing
 /// to measure then.
-fn compiler(engine: &Engine, directory: &Path, whole_artifacts: bool) -> Result<Compiler> {
+fn compiler(engine: &Engine, directory: &Path, options: Options) -> Result<Compiler> {
     let store: Arc<dyn CacheStore> = Arc::new(DiskStore::open(directory)?);
-    over_store(engine, store, whole_artifacts)
+    over_store(engine, store, options)
 }
 
 /// A compiler over `store`.
@@ -162,10 +169,8 @@ fn compiler(engine: &Engine, directory: &Path, whole_artifacts: bool) -> Result<
 pub(crate) fn over_store(
     engine: &Engine,
     store: Arc<dyn CacheStore>,
-    whole_artifacts: bool,
+    options: Options,
 ) -> Result<Compiler> {
-    let mut options = Options::default();
-    options.whole_artifacts = whole_artifacts;
     let compiler = Compiler::with_options(engine, store, options);
     if let Some(reason) = compiler.plain_reason() {
         bail!("ibid compiles nothing here: {reason}");

@@ -5,6 +5,7 @@ use crate::edits::change_constant;
 use crate::figures::{Figure, timed};
 use crate::known::{compile, over_store};
 use anyhow::{Result, ensure};
+use ibid::Options;
 use ibid_store::{CacheStore, DiskOptions, DiskStore, Entry};
 use serde::Serialize;
 use std::path::Path;
@@ -71,7 +72,7 @@ pub fn over_entries(
 ) -> Result<EntriesSeries> {
     let directory = tempfile::tempdir_in(at)?;
     let open = || DiskStore::open_with(directory.path(), options());
-    over_store(engine, Arc::new(open()?), true)?
+    over_store(engine, Arc::new(open()?), Options::default())?
         .compile(&subject.wasm)?
         .store();
 
@@ -94,7 +95,8 @@ pub fn over_entries(
         let (mut opened, mut runs) = (Vec::new(), Vec::new());
         // The first ones warm up. Nothing is stored.
         for round in 0..WARM_UP + rounds.max(1) {
-            let (compiler, open_ms) = timed(|| over_store(engine, Arc::new(open()?), true));
+            let (compiler, open_ms) =
+                timed(|| over_store(engine, Arc::new(open()?), Options::default()));
             let compiler = compiler?;
             let (compilation, ms) = compile(&compiler, &edited, &plain)?;
             ensure!(

@@ -4,6 +4,7 @@ use crate::edits::{change_constant, grow};
 use crate::figures::{Figure, timed};
 use crate::known::{Fresh, Known};
 use anyhow::Result;
+use ibid::Options;
 use serde::Serialize;
 use std::path::Path;
 use wasmtime::Engine;
@@ -74,7 +75,8 @@ fn point(wasm: &[u8], rounds: usize, engine: &Engine, at: &Path) -> Result<SizeP
     let mut functions = 0;
     // The first one warms up.
     for round in 0..=rounds {
-        let run = Fresh::over(engine, known.copy()?, true)?.compile(&edited, &plain)?;
+        let run =
+            Fresh::over(engine, known.copy()?, Options::default())?.compile(&edited, &plain)?;
         functions = run.report.functions.total;
         if round > 0 {
             runs.push(run.ms);

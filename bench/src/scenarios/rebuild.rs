@@ -7,6 +7,7 @@ use crate::figures::timed;
 use crate::known::{Fresh, same};
 use crate::references::floor;
 use anyhow::{Context, Result};
+use ibid::Options;
 
 /// A rebuild that takes longer than this part of a plain compile is measured no more often than
 /// that.
@@ -47,7 +48,7 @@ pub(super) fn rows(
         }
         let (wasm, plain) = &inputs[variant];
 
-        let fresh = Fresh::over(bench.engine, base.known.copy()?, true)?;
+        let fresh = Fresh::over(bench.engine, base.known.copy()?, Options::default())?;
         let run = fresh.compile(wasm, plain)?;
         samples.push(Time::Open, fresh.open_ms);
         samples.push(Time::Ibid, run.ms);
@@ -105,9 +106,11 @@ struct Living {
 impl Living {
     /// Begins a process, which compiles the module before any edit.
     fn begin(&mut self, bench: &Bench<'_>, base: &Base<'_>) -> Result<()> {
+        let mut options = Options::default();
+        options.hot_reload = true;
         // The process before ends first.
         self.fresh = None;
-        let fresh = Fresh::over(bench.engine, base.known.copy()?, true)?;
+        let fresh = Fresh::over(bench.engine, base.known.copy()?, options)?;
         fresh.compile_behind(&bench.subject.wasm, &bench.subject.artifact)?;
         self.fresh = Some(fresh);
         Ok(())

@@ -3,9 +3,10 @@
 use super::row::{Row, Samples, Time};
 use super::{Bench, Scenario};
 use crate::figures::timed;
-use crate::known::{Fresh, Known, same};
+use crate::known::{Fresh, Known, by_function, same};
 use crate::references::{ModuleCache, OwnCache, floor};
 use anyhow::{Result, ensure};
+use ibid::Options;
 
 /// The first compile, and compiles of what is known already. Measures the command without a cache
 /// for all scenarios.
@@ -75,7 +76,7 @@ impl Unedited {
         self.first.push(Time::Cold, ms);
 
         let empty = || tempfile::tempdir_in(bench.directory.path());
-        let fresh = Fresh::over(bench.engine, empty()?, true)?;
+        let fresh = Fresh::over(bench.engine, empty()?, Options::default())?;
         let run = fresh.compile(wasm, plain)?;
         self.first.push(Time::Open, fresh.open_ms);
         self.first.push(Time::Ibid, run.ms);
@@ -94,7 +95,7 @@ impl Unedited {
     /// Every function found, by ibid and by Wasmtime's own incremental cache.
     fn unchanged(&mut self, bench: &Bench<'_>) -> Result<()> {
         let (wasm, plain) = (&bench.subject.wasm, &bench.subject.artifact);
-        let fresh = Fresh::over(bench.engine, bench.known.copy()?, false)?;
+        let fresh = Fresh::over(bench.engine, bench.known.copy()?, by_function())?;
         let run = fresh.compile(wasm, plain)?;
         self.unchanged.push(Time::Open, fresh.open_ms);
         self.unchanged.push(Time::Ibid, run.ms);
@@ -111,7 +112,7 @@ impl Unedited {
     /// The artifact found as a whole, by ibid and by Wasmtime's module cache.
     fn known_whole(&mut self, bench: &Bench<'_>) -> Result<()> {
         let (wasm, plain) = (&bench.subject.wasm, &bench.subject.artifact);
-        let fresh = Fresh::over(bench.engine, self.known_whole.copy()?, true)?;
+        let fresh = Fresh::over(bench.engine, self.known_whole.copy()?, Options::default())?;
         let run = fresh.compile(wasm, plain)?;
         ensure!(
             run.report.whole_artifact,
@@ -136,7 +137,7 @@ impl Unedited {
     /// The same, up to a module that can be instantiated.
     fn loaded(&mut self, bench: &Bench<'_>) -> Result<()> {
         let (wasm, plain) = (&bench.subject.wasm, &bench.subject.artifact);
-        let fresh = Fresh::over(bench.engine, self.known_whole.copy()?, true)?;
+        let fresh = Fresh::over(bench.engine, self.known_whole.copy()?, Options::default())?;
         let (module, ms) = timed(|| fresh.compiler().compile_module(wasm));
         same(&module?.serialize()?, plain)?;
         self.loaded.push(Time::Open, fresh.open_ms);
