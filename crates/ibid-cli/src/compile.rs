@@ -39,6 +39,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     verify: bool,
 
+    /// Also ask and keep Wasmtime's own incremental cache, for functions not found otherwise
+    #[arg(long)]
+    clif: bool,
+
     /// The module, in the binary or the text format; `-` is standard input
     #[arg(value_name = "IN.wasm|IN.wat")]
     input: PathBuf,
@@ -58,6 +62,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
 
     let progress = Progress::new();
     let mut options = Options::default();
+    options.clif = arguments.clif;
     options.verify = arguments.verify;
     options.progress = Some(progress.callback());
     let compiler = Compiler::with_options(&engine, store, options);
