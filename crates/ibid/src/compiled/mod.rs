@@ -44,9 +44,9 @@ pub use apply::{ApplyError, Relocation, RelocationTarget};
 pub(crate) use body_map::{BodyMap, write_body_map};
 pub(crate) use entries::AddressMap;
 pub(crate) use harvest::{Unstorable, harvest};
-#[cfg(test)]
-pub(crate) use layout::Parts;
 pub(crate) use layout::{Columns, Header, Layout, RelocationKind, Target};
+#[cfg(test)]
+pub(crate) use layout::{Parts, RelocationRecord};
 
 use crate::bytes::Malformed;
 use crate::stencil::FunctionParameters;

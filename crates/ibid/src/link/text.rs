@@ -295,3 +295,106 @@ impl Targets {
         known.map(|(index, _)| index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::{Reader, Writer};
+    use crate::compiled::{Layout, Parts, RelocationRecord, Target};
+    use crate::jobs::Job;
+    use crate::stencil::StoredParameters;
+    use wasmtime::{Config, Engine};
+    use wasmtime_environ::{BuiltinFunctionIndex, DefinedFuncIndex};
+
+    /// Lays out six functions of several lengths that call each other and a builtin, here and
+    /// with Cranelift's builder.
+    fn both(target: &str, kind: RelocationKind, call: u32) -> [Vec<u8>; 2] {
+        let mut config = Config::new();
+        config.target(target).unwrap();
+        let engine = EngineCompiler::of(&Engine::new(&config).unwrap()).unwrap_or_else(|reason| {
+            panic!("{target}: {}", reason.0);
+        });
+        let codes: Vec<Vec<u8>> = (0..6u8)
+            .map(|i| {
+                let holes = [4, 8, 16 + 4 * u32::from(i)];
+                let mut code = vec![i; 36 + 20 * usize::from(i)];
+                for hole in holes {
+                    code[hole as usize..][..4].copy_from_slice(&call.to_le_bytes());
+                }
+                let target = |slot| match slot {
+                    2 => Target::Builtin(3),
+                    slot => Target::Slot(slot),
+                };
+                let parts = Parts {
+                    alignment: if i % 2 == 0 { 16 } else { 4 },
+                    kind: Some(kind),
+                    relocations: (0..3)
+                        .zip(holes)
+                        .map(|(slot, offset)| RelocationRecord {
+                            offset,
+                            target: target(slot),
+                        })
+                        .collect(),
+                    code,
+                    ..Parts::default()
+                };
+                parts.write()
+            })
+            .collect();
+        let layouts: Vec<Layout<'_>> = codes
+            .iter()
+            .map(|code| Layout::read(code).unwrap())
+            .collect();
+        // One imported function before the five that the module defines.
+        let parameters: Vec<Vec<u8>> = (0..6)
+            .map(|i| {
+                let mut out = Writer::default();
+                out.word(2);
+                out.word(0);
+                out.word(1 + i * 2 % 5);
+                out.word(1 + (i + 3) % 5);
+                out.into_bytes()
+            })
+            .collect();
+        let functions: Vec<Linkable<'_>> = layouts
+            .iter()
+            .zip(&parameters)
+            .enumerate()
+            .map(|(i, (code, parameters))| {
+                let job = if i < 5 {
+                    Job::Function(DefinedFuncIndex::from_u32(i as u32))
+                } else {
+                    Job::Builtin(BuiltinFunctionIndex::from_u32(3))
+                };
+                Linkable {
+                    key: job.key(),
+                    job,
+                    code,
+                    parameters: StoredParameters::read(&mut Reader::new(parameters), 9).unwrap(),
+                    map: None,
+                }
+            })
+            .collect();
+        let text = Text::lay_out(&engine, &functions, 1).unwrap();
+        assert!(text.built.is_none(), "nothing is far here");
+        let mut ours = vec![0; text.size];
+        text.fill(false, &functions, &mut ours).unwrap();
+        ours.truncate(text.end);
+        let mut starts = text.starts.clone();
+        let built = build(&engine, &functions, &mut starts, &text.targets).unwrap();
+        assert_eq!(starts, text.starts);
+        [ours, built]
+    }
+
+    #[test]
+    fn calls_lead_where_cranelift_leads_them() {
+        let [ours, built] = both("x86_64-unknown-linux-gnu", RelocationKind::X86CallPcRel4, 0);
+        assert_eq!(ours, built);
+        let [ours, built] = both(
+            "aarch64-unknown-linux-gnu",
+            RelocationKind::Arm64Call,
+            0x9400_0000,
+        );
+        assert_eq!(ours, built);
+    }
+}
