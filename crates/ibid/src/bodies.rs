@@ -3,7 +3,7 @@
 use crate::fingerprint::Fingerprint;
 use crate::parallel;
 use crate::stencil::Digest;
-use wasmparser::{Encoding, FunctionBody, Parser, Payload};
+use wasmparser::{Encoding, FunctionBody, Parser, Payload, WasmFeatures};
 
 /// What is found out about a module without decoding it.
 pub(crate) struct Scan<'w> {
@@ -23,16 +23,21 @@ const BODIES_AT_ONCE: usize = 128;
 
 /// Scans `wasm`, with its frame if `framed`. `None` if it does not read; whoever translates
 /// it will say why.
+///
+/// The bodies are as the engine reads them: `features` decide what an operator is.
 pub(crate) fn scan<'w>(
     parallel: bool,
     fingerprint: &Fingerprint,
+    features: WasmFeatures,
     wasm: &'w [u8],
     framed: bool,
 ) -> Option<Scan<'w>> {
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
     let mut surroundings = fingerprint.hasher("surroundings");
     let mut frame = framed.then(blake3::Hasher::new);
     let mut bodies = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm) {
+    for payload in parser.parse_all(wasm) {
         match payload.ok()? {
             Payload::Version {
                 encoding: Encoding::Component,
@@ -90,7 +95,14 @@ mod tests {
     /// Digests of bodies, surroundings, frame.
     fn of(text: &str) -> (Vec<Digest>, [u8; 32], Option<Digest>) {
         let wasm = wat::parse_str(text).unwrap();
-        let scan = scan(false, &Fingerprint::of(b"a test"), &wasm, true).unwrap();
+        let scan = scan(
+            false,
+            &Fingerprint::of(b"a test"),
+            WasmFeatures::all(),
+            &wasm,
+            true,
+        )
+        .unwrap();
         assert_eq!(scan.bodies.len(), scan.digests.len());
         (scan.digests, scan.surroundings, scan.frame)
     }
@@ -138,7 +150,7 @@ mod tests {
         for text in ["(component)", "(module (func))"] {
             let wasm = wat::parse_str(text).unwrap();
             let cut = &wasm[..wasm.len() - usize::from(text.contains("func"))];
-            assert!(scan(true, &fingerprint, cut, false).is_none());
+            assert!(scan(true, &fingerprint, WasmFeatures::all(), cut, false).is_none());
         }
     }
 }

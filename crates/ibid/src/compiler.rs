@@ -5,6 +5,7 @@ use crate::entries::{Entries, EntryKey, WholeArtifact, seal};
 use crate::fingerprint::{EngineCompiler, Uncovered};
 use crate::kept::Kept;
 use crate::module::ParsedModule;
+use crate::parallel;
 use crate::pipeline::{self, Output, Refused};
 use crate::probe;
 use crate::progress::ProgressCallback;
@@ -222,14 +223,14 @@ impl Compiler {
         });
         let mut seen = false;
         if let Some((artifact, note)) = &keys {
-            let entries = incremental.entries();
-            if let Some((artifact, report)) = self.known_artifact(entries, artifact, &mut watch) {
+            let known = self.known_artifact(incremental, artifact, &mut watch);
+            if let Some((artifact, report)) = known {
                 return Ok((artifact, Vec::new(), report));
             }
             seen = self
                 .store
                 .get(note)
-                .is_some_and(|value| entries.open(note, value).is_some());
+                .is_some_and(|value| incremental.entries.open(note, value).is_some());
         }
         let mut whole = 0.0;
         watch.lap(&mut whole);
@@ -278,12 +279,12 @@ impl Compiler {
 
     fn known_artifact(
         &self,
-        entries: Entries,
+        incremental: &Incremental,
         key: &EntryKey,
         watch: &mut Stopwatch,
     ) -> Option<(Vec<u8>, Report)> {
         let snapshot = self.store.snapshot();
-        let value = entries.open(key, snapshot.get(key)?)?;
+        let value = incremental.entries.open(key, snapshot.get(key)?)?;
         let whole = WholeArtifact::read(&value).ok()?;
         let mut report = Report {
             whole_artifact: true,
@@ -295,7 +296,7 @@ impl Compiler {
         report.trampolines.exact_body = whole.trampolines.into();
         report.code_bytes.total = whole.code_bytes;
         report.code_bytes.reused = whole.code_bytes;
-        let artifact = whole.artifact.to_vec();
+        let artifact = parallel::copy(incremental.engine.parallel, whole.artifact);
         watch.lap(&mut report.time_ms.lookup);
         report.time_ms.total = watch.total();
         Some((artifact, report))

@@ -52,6 +52,24 @@ pub(crate) fn beside<A: Send, B>(
     (there.expect("the scope has waited for it"), here)
 }
 
+/// Bytes that one task copies.
+const COPIED_AT_ONCE: usize = 1 << 20;
+
+/// A copy of `bytes`. Most of what that costs is the new memory, which each thread gets its
+/// share of if `parallel`.
+pub(crate) fn copy(parallel: bool, bytes: &[u8]) -> Vec<u8> {
+    let mut copy = vec![0; bytes.len()];
+    let pieces = copy.chunks_mut(COPIED_AT_ONCE);
+    let pieces = pieces.zip(bytes.chunks(COPIED_AT_ONCE)).collect();
+    map(
+        parallel,
+        pieces,
+        || (),
+        |(), (to, from): (&mut [u8], &[u8])| to.copy_from_slice(from),
+    );
+    copy
+}
+
 /// Takes `bytes` into `hasher`.
 pub(crate) fn hash(parallel: bool, hasher: &mut blake3::Hasher, bytes: &[u8]) {
     if parallel {

@@ -220,7 +220,8 @@ impl<'c, 'w> Before<'c, 'w> {
             ..
         } = context;
         let framed = options.hot_reload;
-        let scan = bodies::scan(engine.parallel, &entries.fingerprint, wasm, framed)?;
+        let fingerprint = &entries.fingerprint;
+        let scan = bodies::scan(engine.parallel, fingerprint, engine.features, wasm, framed)?;
         let (key, note) = Entries::bundle(&scan.surroundings);
         let stored = context.snapshot.get(&key);
         let found = stored.is_some();

@@ -58,6 +58,17 @@ fn errors_in_bodies_are_wasmtimes() {
             "{body}"
         );
     }
+    // Also where it is the reader of the bytes that knows what the engine has.
+    let mut wasm = wat::parse_str(with_body("i32.const 1")).unwrap();
+    let at = wasm
+        .windows(4)
+        .position(|bytes| bytes == [0, 0x41, 1, 0x0b])
+        .unwrap();
+    oracle.check(&wasm).expect("it is valid");
+    for opcode in [0x06, 0x07, 0x09, 0x18, 0x19, 0x08, 0xe0, 0xff] {
+        wasm[at + 1] = opcode;
+        assert!(oracle.check(&wasm).is_none(), "{opcode:#x}");
+    }
     // And so are those of the sections around them.
     let wasm = wat::parse_str(with_body("i32.const 3")).unwrap();
     for at in (0..wasm.len()).step_by(3) {
