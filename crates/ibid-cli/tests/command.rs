@@ -1,26 +1,15 @@
 //! The command, as its users meet it.
 
+mod common;
+
+use common::Sandbox;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 const SIMPLE: &str = r#"(module (func $f (export "f") (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))))"#;
 
-struct Sandbox {
-    directory: tempfile::TempDir,
-}
-
 impl Sandbox {
-    fn new() -> Sandbox {
-        Sandbox {
-            directory: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
     fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, contents).unwrap();
@@ -31,16 +20,6 @@ impl Sandbox {
     /// directory.
     fn ibid(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ibid"));
-        command
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env("XDG_CACHE_HOME", self.path("cache"))
-            .env_remove("RUST_BACKTRACE");
-        command
     }
 
     /// The names of the files in the sandbox.

@@ -4,6 +4,9 @@
 //! mount file systems need the superuser, and say so when they cannot run.
 #![cfg(unix)]
 
+mod common;
+
+use common::Sandbox;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -17,31 +20,7 @@ use wasmtime::Engine;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
 
-struct Sandbox {
-    directory: tempfile::TempDir,
-}
-
 impl Sandbox {
-    fn new() -> Sandbox {
-        Sandbox {
-            directory: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ibid"));
-        command
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env("XDG_CACHE_HOME", self.path("cache"))
-            .env_remove("RUST_BACKTRACE");
-        command
-    }
-
     /// `ibid compile` of `wasm` with the cache in `cache`, written to `out.cwasm`.
     fn compile(&self, wasm: &[u8], cache: &Path, more: &[&str]) -> Command {
         let _ = fs::remove_file(self.path("out.cwasm"));

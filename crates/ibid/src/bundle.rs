@@ -245,7 +245,6 @@ impl<'d> BundleWriter<'d> {
                 self.functions.push(record);
             }
             (_, Some(name)) => {
-                self.functions.resize(self.digests.len(), [NONE, 0, 0]);
                 let record = self.unit(stencil, layout, parameters, map)?;
                 self.trampolines.push(record);
                 self.names.push(name);

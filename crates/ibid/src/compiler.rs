@@ -119,7 +119,7 @@ impl Compiler {
 
     /// As [`new`](Self::new), with a store that is shared and with `options`.
     pub fn with_options(engine: &Engine, store: Arc<dyn CacheStore>, options: Options) -> Compiler {
-        let mode = match Incremental::new(engine, &store) {
+        let mode = match Incremental::new(engine, &store, options.clif) {
             Ok(incremental) if probe::passes(engine, &incremental, &*store) => {
                 Mode::Incremental(Box::new(incremental))
             }
@@ -397,23 +397,27 @@ fn binary(wasm: &[u8]) -> Result<Cow<'_, [u8]>> {
 /// The incremental compiler of one engine.
 pub(crate) struct Incremental {
     engine: EngineCompiler,
-    /// The engine's compiler with Cranelift's own cache over the store.
-    cached: Box<dyn wasmtime_environ::Compiler>,
+    /// The engine's compiler with Cranelift's own cache over the store, if that is wanted.
+    cached: Option<Box<dyn wasmtime_environ::Compiler>>,
     entries: Entries,
 }
 
 impl Incremental {
-    fn new(engine: &Engine, store: &Arc<dyn CacheStore>) -> Result<Incremental, Uncovered> {
+    fn new(
+        engine: &Engine,
+        store: &Arc<dyn CacheStore>,
+        clif: bool,
+    ) -> Result<Incremental, Uncovered> {
         let engine = EngineCompiler::of(engine)?;
         let entries = Entries {
             fingerprint: engine.fingerprint,
             checked: store.is_checked(),
         };
-        let clif = ClifCache {
-            store: store.clone(),
-            entries,
-        };
-        let cached = engine.with_incremental_cache(Arc::new(clif))?;
+        let cached = clif.then(|| {
+            let store = store.clone();
+            engine.with_incremental_cache(Arc::new(ClifCache { store, entries }))
+        });
+        let cached = cached.transpose()?;
         Ok(Incremental {
             engine,
             cached,
@@ -444,10 +448,9 @@ impl Incremental {
         let snapshot = store.snapshot();
         let context = pipeline::Context {
             engine: &self.engine,
-            compiler: if options.clif {
-                &*self.cached
-            } else {
-                self.engine.compiler()
+            compiler: match &self.cached {
+                Some(cached) => &**cached,
+                None => self.engine.compiler(),
             },
             entries: self.entries,
             snapshot: &*snapshot,

@@ -86,22 +86,23 @@ pub(crate) fn run(
     {
         let made = Made::of(context, source, Some(before), &mut watch, &mut report)?;
         // With another answer the description would be another one.
-        if made.needs_gc_heap() == kept.needs_gc_heap {
+        if made.needs_gc_heap == kept.needs_gc_heap {
             return made.link(engine, &source.translation, &kept.types, watch, report);
         }
         report = Report::default();
     }
     let parse = || ParsedModule::parse(engine, wasm);
-    let (module, before) = match hot {
-        Some(before) => (parse(), Some(before)),
-        None => parallel::beside(engine.parallel, parse, find),
+    let (module, before) = if context.options.hot_reload {
+        (parse(), hot)
+    } else {
+        parallel::beside(engine.parallel, parse, find)
     };
     let mut module = module.map_err(Refused::Wasmtime)?;
     watch.lap(&mut report.time_ms.parse);
 
     let source = Source::of(&module);
     let made = Made::of(context, source, before.as_ref(), &mut watch, &mut report)?;
-    let needs_gc_heap = made.needs_gc_heap();
+    let needs_gc_heap = made.needs_gc_heap;
     module.translation.module.needs_gc_heap |= needs_gc_heap;
     let ParsedModule {
         translation, types, ..
@@ -129,6 +130,7 @@ struct Made<'c> {
     /// Parameters that are not in the bundle.
     held: Vec<u8>,
     writes: Vec<Entry>,
+    needs_gc_heap: bool,
 }
 
 impl<'c> Made<'c> {
@@ -140,7 +142,14 @@ impl<'c> Made<'c> {
         watch: &mut Stopwatch,
         report: &mut Report,
     ) -> Result<Made<'c>, Refused> {
-        let mut compile = Compile::new(context, source, before);
+        let stored = before.and_then(|before| before.bundle.as_deref());
+        let bundle = stored.map(Bundle::read);
+        let damaged = before.is_some_and(|before| before.damaged) || matches!(bundle, Some(Err(_)));
+        let bundle = bundle
+            .and_then(Result::ok)
+            .filter(|bundle| bundle.is_of(&source.facts.everything()));
+        let mut compile = Compile::new(context, source, before, bundle.as_ref());
+        compile.damaged += u64::from(damaged);
         compile.obtain(Job::all(&source), watch, report)?;
         let builtins = compile.builtins_needed();
         compile.obtain(builtins, watch, report)?;
@@ -149,19 +158,19 @@ impl<'c> Made<'c> {
             report.verified = Some(compile.verify()?);
             watch.lap(&mut report.time_ms.compile);
         }
-        compile.count(report);
-        compile.write_bundle(report);
+        let layouts: Vec<Layout<'_>> = compile.codes.iter().map(Code::layout).collect();
+        let needs_gc_heap = layouts.iter().any(|layout| layout.needs_gc_heap);
+        compile.count(&layouts, report);
+        let bundle = compile.bundle_entry(&layouts, report);
+        compile.writes.extend(bundle);
         watch.lap(&mut report.time_ms.apply);
         Ok(Made {
+            needs_gc_heap,
             units: compile.units,
             codes: compile.codes,
             held: compile.held.into_bytes(),
             writes: compile.writes,
         })
-    }
-
-    fn needs_gc_heap(&self) -> bool {
-        self.codes.iter().any(|code| code.layout().needs_gc_heap)
     }
 
     /// Applies the parameters, and makes the artifact.
@@ -181,7 +190,7 @@ impl<'c> Made<'c> {
                 key: unit.job.key(),
                 job: unit.job,
                 code: &codes[unit.code],
-                parameters: unit.parameters.read(&self.held, unit.base),
+                parameters: unit.parameters.read(&self.held),
                 map: unit.parameters.map(),
             })
             .collect();
@@ -239,8 +248,6 @@ impl<'c, 'w> Before<'c, 'w> {
 /// One function of the artifact on its way.
 struct Unit<'c> {
     job: Job,
-    /// Where the body lies in the input; `u32::MAX` if there is none.
-    base: u32,
     parameters: Held<'c>,
     found: Found,
     /// Where its code is.
@@ -254,26 +261,28 @@ struct Unit<'c> {
 enum Held<'c> {
     /// In the bundle.
     Bundle(StoredParameters<'c>, BodyMap<'c>),
-    /// Among those of this compile, from this byte on.
-    Here(usize),
+    /// Among those of this compile, from this byte on, for a body that lies at `base`.
+    Here { start: usize, base: u32 },
 }
 
 impl<'c> Held<'c> {
-    fn read<'h>(self, held: &'h [u8], base: u32) -> StoredParameters<'h>
+    fn read<'h>(self, held: &'h [u8]) -> StoredParameters<'h>
     where
         'c: 'h,
     {
         match self {
             Held::Bundle(parameters, _) => parameters,
-            Held::Here(start) => StoredParameters::read(&mut Reader::new(&held[start..]), base)
-                .expect("written by this compile"),
+            Held::Here { start, base } => {
+                StoredParameters::read(&mut Reader::new(&held[start..]), base)
+                    .expect("written by this compile")
+            }
         }
     }
 
     fn map(self) -> Option<BodyMap<'c>> {
         match self {
             Held::Bundle(_, map) => Some(map),
-            Held::Here(_) => None,
+            Held::Here { .. } => None,
         }
     }
 }
@@ -311,11 +320,11 @@ struct Wanted {
     stencil: Option<StencilKey>,
 }
 
-struct Compile<'c, 's> {
+struct Compile<'b, 'c, 's> {
     context: &'c Context<'c>,
     source: Source<'s>,
     before: Option<&'c Before<'c, 'c>>,
-    bundle: Option<Bundle<'c>>,
+    bundle: Option<&'b Bundle<'c>>,
     units: Vec<Unit<'c>>,
     codes: Vec<Code<'c>>,
     /// Parameters that are not in the bundle.
@@ -334,18 +343,13 @@ enum Origin {
     Compiler,
 }
 
-impl<'c, 's> Compile<'c, 's> {
+impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     fn new(
         context: &'c Context<'c>,
         source: Source<'s>,
         before: Option<&'c Before<'c, 'c>>,
+        bundle: Option<&'b Bundle<'c>>,
     ) -> Self {
-        let stored = before.and_then(|before| before.bundle.as_deref());
-        let bundle = stored.map(Bundle::read);
-        let damaged = before.is_some_and(|before| before.damaged) || matches!(bundle, Some(Err(_)));
-        let bundle = bundle
-            .and_then(Result::ok)
-            .filter(|bundle| bundle.is_of(&source.facts.everything()));
         Compile {
             context,
             source,
@@ -353,11 +357,11 @@ impl<'c, 's> Compile<'c, 's> {
             units: Vec::new(),
             codes: Vec::new(),
             held: Writer::default(),
-            of_bundle: vec![None; bundle.as_ref().map_or(0, |bundle| bundle.stencils.len())],
+            of_bundle: vec![None; bundle.map_or(0, |bundle| bundle.stencils.len())],
             bundle,
             by_key: FxHashMap::default(),
             writes: Vec::new(),
-            damaged: u64::from(damaged),
+            damaged: 0,
         }
     }
 
@@ -383,7 +387,7 @@ impl<'c, 's> Compile<'c, 's> {
 
     /// Adds what the bundle knows to the units. Gives the rest back.
     fn take_from_bundle(&mut self, jobs: Vec<Job>) -> Vec<Job> {
-        let Some(bundle) = self.bundle.take() else {
+        let Some(bundle) = self.bundle else {
             return jobs;
         };
         self.units.reserve(jobs.len());
@@ -391,18 +395,17 @@ impl<'c, 's> Compile<'c, 's> {
         let mut trampolines = bundle.trampolines();
         for job in jobs {
             let known = match (job, bundle::trampoline(job)) {
-                (Job::Function(function), _) => self.known_body(&bundle, function),
+                (Job::Function(function), _) => self.known_body(bundle, function),
                 (_, Some(name)) => trampolines(name),
                 (_, None) => None,
             };
-            let code = known.and_then(|known| self.code_of_bundle(&bundle, known.stencil));
+            let code = known.and_then(|known| self.code_of_bundle(bundle, known.stencil));
             let (Some(code), Some(known)) = (code, known) else {
                 missing.push(job);
                 continue;
             };
             self.units.push(Unit {
                 job,
-                base: base(self.source, job),
                 parameters: Held::Bundle(known.parameters, known.map),
                 found: if job.is_function() {
                     Found::ExactBody
@@ -413,8 +416,6 @@ impl<'c, 's> Compile<'c, 's> {
                 storable: true,
             });
         }
-        drop(trampolines);
-        self.bundle = Some(bundle);
         missing
     }
 
@@ -562,11 +563,13 @@ impl<'c, 's> Compile<'c, 's> {
                 },
                 (None, None) => unreachable!("a function without a stencil is compiled"),
             };
-            let parameters = Held::Here(self.held.len());
+            let parameters = Held::Here {
+                start: self.held.len(),
+                base: base(self.source, wanted.job),
+            };
             wanted.parameters.write(&mut self.held);
             self.units.push(Unit {
                 job: wanted.job,
-                base: base(self.source, wanted.job),
                 parameters,
                 found,
                 code,
@@ -634,10 +637,10 @@ impl<'c, 's> Compile<'c, 's> {
 
     fn parameters(&self, unit: &Unit<'_>) -> FunctionParameters {
         let held = self.held.as_bytes();
-        unit.parameters.read(held, unit.base).to_owned()
+        unit.parameters.read(held).to_owned()
     }
 
-    fn count(&self, report: &mut Report) {
+    fn count(&self, layouts: &[Layout<'_>], report: &mut Report) {
         for unit in &self.units {
             let counts = if unit.job.is_function() {
                 &mut report.functions
@@ -645,7 +648,7 @@ impl<'c, 's> Compile<'c, 's> {
                 &mut report.trampolines
             };
             counts.add(unit.found);
-            let bytes = self.codes[unit.code].layout().code.len() as u64;
+            let bytes = layouts[unit.code].code.len() as u64;
             report.code_bytes.total += bytes;
             if unit.found != Found::Compiled {
                 report.code_bytes.reused += bytes;
@@ -654,20 +657,18 @@ impl<'c, 's> Compile<'c, 's> {
         report.store.damaged = self.damaged;
     }
 
-    /// Writes a bundle if the one that there is, if any, knew too little: at once if most
-    /// functions were compiled anyway; else when the environment is seen again, so that
-    /// who changes it with every compile does not pay for bundles.
-    fn write_bundle(&mut self, report: &Report) {
+    /// A bundle to be stored, if the one that there is, if any, knew too little: at once if
+    /// most functions were compiled anyway; else when the environment is seen again, so that
+    /// who changes it with every compile does not pay for bundles. The first time it is a
+    /// note that the environment was seen.
+    fn bundle_entry(&self, layouts: &[Layout<'_>], report: &Report) -> Option<Entry> {
         let found = report.functions.exact_body;
         let missed = report.functions.total - found;
-        let Some(Before {
+        let Before {
             scan, key, note, ..
-        }) = self.before
-        else {
-            return;
-        };
+        } = self.before?;
         if missed <= found / MISSES_ALLOWED {
-            return;
+            return None;
         }
         let snapshot = self.context.snapshot;
         let mostly_compiled = report.functions.compiled >= report.functions.total / 2;
@@ -676,15 +677,12 @@ impl<'c, 's> Compile<'c, 's> {
             self.context.entries.open(note, stored)
         };
         if !mostly_compiled && self.bundle.is_none() && seen().is_none() {
-            self.writes.push(seal(*note, Vec::new()));
-            return;
+            return Some(seal(*note, Vec::new()));
         }
-        if let Some(bundle) = self.bundle_bytes(&scan.digests) {
-            self.writes.push(seal(*key, bundle));
-        }
+        Some(seal(*key, self.bundle_bytes(layouts, &scan.digests)?))
     }
 
-    fn bundle_bytes(&self, digests: &[Digest]) -> Option<Vec<u8>> {
+    fn bundle_bytes(&self, layouts: &[Layout<'_>], digests: &[Digest]) -> Option<Vec<u8>> {
         let mut writer = BundleWriter::new(self.source.facts.everything(), digests);
         let mut numbers = vec![None; self.codes.len()];
         let held = self.held.as_bytes();
@@ -692,13 +690,11 @@ impl<'c, 's> Compile<'c, 's> {
             if !unit.storable || !self.belongs_in_bundle(unit.job) {
                 continue;
             }
-            let layout = self.codes[unit.code].layout();
-            let number = *numbers[unit.code].get_or_insert_with(|| writer.stencil(&layout));
-            let parameters = unit.parameters.read(held, unit.base);
+            let layout = &layouts[unit.code];
+            let number = *numbers[unit.code].get_or_insert_with(|| writer.stencil(layout));
+            let parameters = unit.parameters.read(held);
             let map = unit.parameters.map();
-            writer
-                .add(unit.job, number, &layout, parameters, map)
-                .ok()?;
+            writer.add(unit.job, number, layout, parameters, map).ok()?;
         }
         writer.finish()
     }
@@ -730,7 +726,7 @@ fn is_same(fresh: &[u8], code: &Code<'_>, held: Held<'_>) -> bool {
                 && bytes == map.entries.bytes
                 && checkpoints.as_bytes() == map.checkpoints.as_bytes()
         }
-        (Code::Bundle(_), Held::Here(_)) => false,
+        (Code::Bundle(_), Held::Here { .. }) => false,
     }
 }
 

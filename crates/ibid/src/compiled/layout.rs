@@ -519,33 +519,30 @@ impl<'a> Layout<'a> {
         &self,
     ) -> impl Iterator<Item = Result<(u32, u32, Words<'a>), Malformed>> + use<'a> {
         let mut rest = self.stack_maps;
-        std::iter::from_fn(move || {
+        until_error(std::iter::from_fn(move || {
             (!rest.is_empty()).then(|| {
                 let (head, tail) = rest.split_at(3)?;
                 let (offsets, tail) = tail.split_at(head.at(2) as usize)?;
                 rest = tail;
                 Ok((head.at(0), head.at(1), offsets))
             })
-        })
-        .take_while_ok()
+        }))
     }
 
     pub(crate) fn call_sites(
         &self,
     ) -> impl Iterator<Item = Result<StoredCallSite<'a>, Malformed>> + use<'a> {
         let mut rest = self.handlers;
-        self.call_sites
-            .records()
-            .map(move |[return_address, frame_offset, count]| {
-                let (handlers, tail) = rest.split_at((count as usize).saturating_mul(3))?;
-                rest = tail;
-                Ok(StoredCallSite {
-                    return_address,
-                    frame_offset,
-                    handlers,
-                })
+        let sites = self.call_sites.records();
+        until_error(sites.map(move |[return_address, frame_offset, count]| {
+            let (handlers, tail) = rest.split_at((count as usize).saturating_mul(3))?;
+            rest = tail;
+            Ok(StoredCallSite {
+                return_address,
+                frame_offset,
+                handlers,
             })
-            .take_while_ok()
+        }))
     }
 }
 
@@ -556,22 +553,17 @@ pub(crate) struct StoredCallSite<'a> {
     pub(crate) handlers: Words<'a>,
 }
 
-/// Ends an iterator behind its first error.
-trait TakeWhileOk: Iterator + Sized {
-    fn take_while_ok<T>(self) -> impl Iterator<Item = Result<T, Malformed>>
-    where
-        Self: Iterator<Item = Result<T, Malformed>>,
-    {
-        self.scan(false, |failed, item| {
-            (!*failed).then(|| {
-                *failed = item.is_err();
-                item
-            })
+/// `items` up to the first error, with it.
+fn until_error<T>(
+    items: impl Iterator<Item = Result<T, Malformed>>,
+) -> impl Iterator<Item = Result<T, Malformed>> {
+    items.scan(false, |failed, item| {
+        (!*failed).then(|| {
+            *failed = item.is_err();
+            item
         })
-    }
+    })
 }
-
-impl<I: Iterator> TakeWhileOk for I {}
 
 #[cfg(test)]
 mod tests {

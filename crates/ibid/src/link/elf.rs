@@ -99,7 +99,7 @@ pub(super) fn assemble(
     symbols: &Symbols,
 ) -> Result<Vec<u8>, Misfit> {
     let (header, _) = pod::from_bytes::<FileHeader>(header).map_err(|()| Misfit)?;
-    let endian = header.e_ident_endianness().ok_or(Misfit)?;
+    let endian = endianness(header).ok_or(Misfit)?;
     let names = strings::table(&names(&sections), parallel);
     let plan = Plan::new(&sections, symbols, &names);
 
@@ -257,17 +257,11 @@ fn fill(
         .collect()
 }
 
-/// Reads the byte order off a file header.
-trait FileHeaderExt {
-    fn e_ident_endianness(&self) -> Option<Endianness>;
-}
-
-impl FileHeaderExt for FileHeader {
-    fn e_ident_endianness(&self) -> Option<Endianness> {
-        match (self.e_ident.class, self.e_ident.data) {
-            (elf::ELFCLASS64, elf::ELFDATA2LSB) => Some(Endianness::Little),
-            (elf::ELFCLASS64, elf::ELFDATA2MSB) => Some(Endianness::Big),
-            _ => None,
-        }
+/// The byte order that a file header says.
+fn endianness(header: &FileHeader) -> Option<Endianness> {
+    match (header.e_ident.class, header.e_ident.data) {
+        (elf::ELFCLASS64, elf::ELFDATA2LSB) => Some(Endianness::Little),
+        (elf::ELFCLASS64, elf::ELFDATA2MSB) => Some(Endianness::Big),
+        _ => None,
     }
 }
