@@ -11,7 +11,7 @@
 //!
 //! ```text
 //! offset  field (little-endian words)
-//!  0      magic "ibB2"
+//!  0      magic "ibB3"
 //!  4      digest of all that the module says outside its bodies (32 bytes)
 //! 36      number of functions that the module defines
 //! 40      number of trampolines
@@ -21,11 +21,11 @@
 //!         functions, then trampolines, 12 bytes each:
 //!           stencil │ entries of the address map │ their length in bytes
 //!         trampolines, sorted, 8 bytes each: kind │ number
-//!         headers of stencils, 48 bytes each, as in a compiled stencil
+//!         headers of stencils, 56 bytes each, as in a compiled stencil
 //!         parameters of functions and trampolines
 //!         checkpoints of address maps
 //!         words of stencils: calls, calls of builtins, stack maps, call sites, handlers,
-//!           unwind entry
+//!           holes, other numbers, unwind entry
 //!         code of stencils, each padded to 4
 //!         traps of stencils
 //!         address maps of functions and trampolines (`compiled/body_map.rs`)
@@ -44,7 +44,7 @@ use crate::compiled::{AddressMap, BodyMap, Columns, Header, Layout, write_body_m
 use crate::jobs::Job;
 use crate::stencil::{Digest, KeyFact, StoredParameters, is_kept};
 
-const MAGIC: [u8; 4] = *b"ibB2";
+const MAGIC: [u8; 4] = *b"ibB3";
 const NONE: u32 = u32::MAX;
 const DIGEST: usize = 32;
 const PARTS: usize = 6;

@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
 }
 
 /// An array of 32-bit little-endian words, read in place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {

@@ -5,6 +5,7 @@ use crate::entries::{Entries, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
 use crate::module::Source;
+use crate::sentinels::Sentinels;
 use crate::stencil::FunctionParameters;
 use ibid_store::{CacheStore, Entry};
 use std::borrow::Cow;
@@ -32,21 +33,26 @@ pub(crate) enum CodegenError {
     Unstorable(Unstorable),
 }
 
-/// Compiles `job` and takes out all that the artifact needs, in terms of
-/// `parameters`.
+/// Compiles `job` and takes out all that the artifact needs, in terms of `parameters`. With
+/// `sentinels`, which must be those of `parameters`, its body has these for its addresses, and
+/// the result has holes for them.
 pub(crate) fn compile(
     engine: &EngineCompiler,
     compiler: &dyn Compiler,
     module: Source<'_>,
     job: Job,
     parameters: &FunctionParameters,
+    sentinels: Option<&Sentinels>,
 ) -> Result<Compiled, CodegenError> {
     let symbol = job.symbol(&module);
     let (key, translation, types) = (job.key(), &module.translation, &module.types);
     TRAFFIC.take();
     let (mut function, body) = match job {
         Job::Function(index) => {
-            let input = module.body_input(index);
+            let mut input = module.body_input(index);
+            if let Some(sentinels) = sentinels {
+                input.body = sentinels.body(engine.features);
+            }
             let body = input.body.clone();
             let function = compiler
                 .compile_function(translation, key, input, types, &symbol)
@@ -76,6 +82,7 @@ pub(crate) fn compile(
         code,
         function.needs_gc_heap,
         parameters,
+        sentinels,
         &translation.module,
         engine.compiler(),
         &engine.tunables,

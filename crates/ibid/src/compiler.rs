@@ -73,6 +73,10 @@ pub struct Options {
     /// makes the first compile slower. Off by default; for a process that compiles one
     /// program again and again.
     pub hot_reload: bool,
+    /// Let the addresses of static data be parameters, where a use analysis shows that the
+    /// code's shape cannot depend on them: a function whose data moved is not compiled again.
+    /// On by default; only for x86-64 targets.
+    pub address_slots: bool,
     /// Compile every reused function again, and fail if any of its bytes differs. Off
     /// by default.
     pub verify: bool,
@@ -86,6 +90,7 @@ impl Default for Options {
             whole_artifacts: true,
             clif: false,
             hot_reload: false,
+            address_slots: true,
             verify: false,
             progress: None,
         }
@@ -119,7 +124,7 @@ impl Compiler {
 
     /// As [`new`](Self::new), with a store that is shared and with `options`.
     pub fn with_options(engine: &Engine, store: Arc<dyn CacheStore>, options: Options) -> Compiler {
-        let mode = match Incremental::new(engine, &store, options.clif) {
+        let mode = match Incremental::new(engine, &store, &options) {
             Ok(incremental) if probe::passes(engine, &incremental, &*store) => {
                 Mode::Incremental(Box::new(incremental))
             }
@@ -406,14 +411,14 @@ impl Incremental {
     fn new(
         engine: &Engine,
         store: &Arc<dyn CacheStore>,
-        clif: bool,
+        options: &Options,
     ) -> Result<Incremental, Uncovered> {
-        let engine = EngineCompiler::of(engine)?;
+        let engine = EngineCompiler::of(engine, options.address_slots)?;
         let entries = Entries {
             fingerprint: engine.fingerprint,
             checked: store.is_checked(),
         };
-        let cached = clif.then(|| {
+        let cached = options.clif.then(|| {
             let store = store.clone();
             engine.with_incremental_cache(Arc::new(ClifCache { store, entries }))
         });

@@ -5,7 +5,7 @@
 //!
 //! | kind | digest of | value |
 //! |---|---|---|
-//! | `s` | a stencil | a compiled stencil ([`crate::compiled`]) |
+//! | `s` | a stencil | a compiled stencil ([`crate::compiled`]), or nothing (0 bytes): it has address slots, and its code cannot be patched |
 //! | `b` | a module's surroundings | all functions of a module ([`crate::bundle`]) |
 //! | `m` | a module's surroundings | nothing (0 bytes): it was seen |
 //! | `c` | Cranelift's own key | Cranelift's own bytes |

@@ -18,7 +18,7 @@ use wasmtime_environ::{CacheStore, Compiler, FlagValue, Tunables, obj};
 use wasmtime_internal_cranelift::isa_builder::IsaBuilder;
 
 /// Changes whenever keys or stored bytes mean something else than before.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The release of the Wasmtime family that this crate is built against.
 const WASMTIME: &str = "48.0.8";
@@ -72,6 +72,8 @@ pub(crate) struct EngineCompiler {
     pub(crate) dense_image_size: u64,
     /// Whether the engine compiles functions in parallel.
     pub(crate) parallel: bool,
+    /// Whether addresses may be parameters.
+    pub(crate) address_slots: bool,
     settings: Settings,
 }
 
@@ -101,7 +103,7 @@ struct Metadata<'a> {
 impl EngineCompiler {
     /// Rebuilds the compiler of `engine`, or says which of its settings the keys do
     /// not cover.
-    pub(crate) fn of(engine: &Engine) -> Result<EngineCompiler, Uncovered> {
+    pub(crate) fn of(engine: &Engine, address_slots: bool) -> Result<EngineCompiler, Uncovered> {
         if engine.get_strategy() == Some(Strategy::Winch) {
             return Err(Uncovered("the compiler is Winch".into()));
         }
@@ -121,6 +123,7 @@ impl EngineCompiler {
             features: WasmFeatures::from_bits_retain(metadata.features),
             dense_image_size: engine.get_memory_guaranteed_dense_image_size(),
             parallel: engine.get_parallel_compilation(),
+            address_slots,
             tunables,
             settings,
             file_header: empty.get(..64).map_or_else(Vec::new, <[u8]>::to_vec),

@@ -63,6 +63,7 @@ mod primitives;
 mod probe;
 mod progress;
 mod report;
+mod sentinels;
 mod stencil;
 mod writer;
 

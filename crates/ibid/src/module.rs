@@ -51,7 +51,7 @@ impl<'w> ParsedModule<'w> {
             .values()
             .next()
             .map(|body| body.validator.resources.clone());
-        let facts = ModuleFacts::new(&translation, &types, resources, engine.isa.pointer_bytes());
+        let facts = ModuleFacts::new(&translation, &types, resources, engine);
         Ok(ParsedModule {
             translation,
             types,

@@ -16,8 +16,9 @@ use crate::module::{ParsedModule, Source};
 use crate::parallel;
 use crate::progress::Counter;
 use crate::report::{Found, Report, Stopwatch};
+use crate::sentinels::Sentinels;
 use crate::stencil::{
-    self, Digest, FunctionParameters, FunctionStencil, Scratch, StencilKey, StoredParameters,
+    self, Addresses, Digest, FunctionParameters, Scratch, SplitBody, StencilKey, StoredParameters,
 };
 use ibid_store::{Entry, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -331,9 +332,19 @@ struct Compile<'b, 'c, 's> {
     held: Writer,
     /// Where the code of a stencil of the bundle is.
     of_bundle: Vec<Option<usize>>,
-    by_key: FxHashMap<StencilKey, (usize, Origin)>,
+    by_key: FxHashMap<StencilKey, Place>,
     writes: Vec<Entry>,
     damaged: u64,
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Its code is here.
+    Code(usize, Origin),
+    /// It has address slots, and its code cannot be patched: the function has to be split
+    /// with its addresses in the stencil.
+    NoSlots,
 }
 
 /// Where the code of a key came from.
@@ -374,15 +385,31 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     ) -> Result<(), Refused> {
         let missing = self.take_from_bundle(jobs);
         watch.lap(&mut report.time_ms.lookup);
-        let wanted = self.stencils(missing);
+        let unfit = self.find_or_compile(missing, Addresses::Slots, watch, report)?;
+        if !unfit.is_empty() {
+            self.find_or_compile(unfit, Addresses::Literal, watch, report)?;
+        }
+        Ok(())
+    }
+
+    /// Finds or compiles the code of `jobs`. Gives those back whose addresses do not go into
+    /// code with slots for them.
+    fn find_or_compile(
+        &mut self,
+        jobs: Vec<Job>,
+        addresses: Addresses,
+        watch: &mut Stopwatch,
+        report: &mut Report,
+    ) -> Result<Vec<Job>, Refused> {
+        let wanted = self.stencils(jobs, addresses);
         watch.lap(&mut report.time_ms.keys);
         self.look_up(&wanted);
         watch.lap(&mut report.time_ms.lookup);
         let compiled = self.compile_missing(&wanted)?;
         watch.lap(&mut report.time_ms.compile);
-        self.take_in(wanted, compiled);
+        let unfit = self.take_in(wanted, compiled);
         watch.lap(&mut report.time_ms.apply);
-        Ok(())
+        Ok(unfit)
     }
 
     /// Adds what the bundle knows to the units. Gives the rest back.
@@ -440,12 +467,15 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     }
 
     /// Splits `jobs`.
-    fn stencils(&self, jobs: Vec<Job>) -> Vec<Wanted> {
+    fn stencils(&self, jobs: Vec<Job>, addresses: Addresses) -> Vec<Wanted> {
         let (parallel, module) = (self.context.engine.parallel, self.source);
         let fingerprint = &self.context.entries.fingerprint;
         parallel::map(parallel, jobs, Scratch::default, |scratch, job| {
-            let (stencil, parameters) = match split(module, job, scratch) {
-                Some((stencil, parameters)) => {
+            let (stencil, parameters) = match split(module, job, addresses, scratch) {
+                Some(SplitBody {
+                    stencil,
+                    parameters,
+                }) => {
                     let key = stencil.key(fingerprint);
                     scratch.reuse(stencil);
                     (Some(key), parameters)
@@ -475,8 +505,12 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         for ((key, entry_key), stored) in keys.into_iter().zip(&entry_keys).zip(found) {
             let Some(stored) = stored else { continue };
             match self.context.entries.open(entry_key, stored) {
+                Some(bytes) if bytes.is_empty() => {
+                    self.by_key.insert(key, Place::NoSlots);
+                }
                 Some(bytes) if Layout::read(&bytes).is_ok() => {
-                    self.by_key.insert(key, (self.codes.len(), Origin::Store));
+                    let place = Place::Code(self.codes.len(), Origin::Store);
+                    self.by_key.insert(key, place);
                     self.codes.push(Code::Bytes(bytes));
                 }
                 _ => self.damaged += 1,
@@ -486,11 +520,15 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
 
     /// Compiles each distinct stencil that was not found, once; and each function
     /// that has none. The results are by the place in `wanted`.
-    fn compile_missing(&self, wanted: &[Wanted]) -> Result<Vec<(usize, Compiled)>, Refused> {
+    /// Code that cannot be patched is `None`.
+    fn compile_missing(
+        &self,
+        wanted: &[Wanted],
+    ) -> Result<Vec<(usize, Option<Compiled>)>, Refused> {
         let mut seen = FxHashSet::default();
         let missing: Vec<usize> = (0..wanted.len())
             .filter(|i| match wanted[*i].stencil {
-                Some(key) => !self.by_key.contains_key(&key) && seen.insert(key),
+                Some(key) => self.place(&wanted[*i]).is_none() && seen.insert(key),
                 None => true,
             })
             .collect();
@@ -510,7 +548,18 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 let Wanted {
                     job, parameters, ..
                 } = &wanted[i];
-                let result = codegen::compile(engine, compiler, module, *job, parameters);
+                let result = match *job {
+                    Job::Function(function) if !parameters.addresses.is_empty() => {
+                        // Whatever goes wrong with sentinels, without them it does not.
+                        Ok(Sentinels::of(module, function).and_then(|sentinels| {
+                            let sentinels = Some(&sentinels);
+                            codegen::compile(engine, compiler, module, *job, parameters, sentinels)
+                                .ok()
+                        }))
+                    }
+                    job => codegen::compile(engine, compiler, module, job, parameters, None)
+                        .map(Some),
+                };
                 progress.step();
                 (i, result)
             },
@@ -527,18 +576,35 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             .collect()
     }
 
-    /// Joins the wanted functions with their code.
-    fn take_in(&mut self, wanted: Vec<Wanted>, compiled: Vec<(usize, Compiled)>) {
+    /// Where the code of `wanted` is, if it need not be compiled.
+    fn place(&self, wanted: &Wanted) -> Option<Place> {
+        let place = *self.by_key.get(&wanted.stencil?)?;
+        // Only code with slots may be said to have none that can be used.
+        (place != Place::NoSlots || !wanted.parameters.addresses.is_empty()).then_some(place)
+    }
+
+    /// Joins the wanted functions with their code. Gives those back whose addresses do not go
+    /// into it.
+    fn take_in(
+        &mut self,
+        wanted: Vec<Wanted>,
+        compiled: Vec<(usize, Option<Compiled>)>,
+    ) -> Vec<Job> {
         let mut fresh: FxHashMap<usize, (usize, Found)> = FxHashMap::default();
-        for (
-            i,
-            Compiled {
+        for (i, compiled) in compiled {
+            let key = wanted[i].stencil;
+            let Some(compiled) = compiled else {
+                if let Some(key) = key {
+                    self.by_key.insert(key, Place::NoSlots);
+                    self.writes.push(seal(Entries::stencil(&key), Vec::new()));
+                }
+                continue;
+            };
+            let Compiled {
                 stencil,
                 from_clif,
                 clif_entry,
-            },
-        ) in compiled
-        {
+            } = compiled;
             let code = self.codes.len();
             let found = if from_clif {
                 Found::Clif
@@ -546,23 +612,34 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 Found::Compiled
             };
             fresh.insert(i, (code, found));
-            if let Some(key) = wanted[i].stencil {
-                self.by_key.insert(key, (code, Origin::Compiler));
+            if let Some(key) = key {
+                self.by_key.insert(key, Place::Code(code, Origin::Compiler));
                 self.writes
                     .push(seal(Entries::stencil(&key), stencil.clone()));
                 self.writes.extend(clif_entry);
             }
             self.codes.push(Code::Bytes(Cow::Owned(stencil)));
         }
+        let mut unfit = Vec::new();
         for (i, wanted) in wanted.into_iter().enumerate() {
-            let (code, found) = match (fresh.get(&i), wanted.stencil) {
+            let (code, found) = match (fresh.get(&i), self.place(&wanted)) {
                 (Some(fresh), _) => *fresh,
-                (None, Some(key)) => match self.by_key[&key] {
-                    (code, Origin::Compiler) => (code, Found::Duplicate),
-                    (code, Origin::Store) => (code, Found::Stencil),
-                },
+                (None, Some(Place::Code(code, Origin::Compiler))) => (code, Found::Duplicate),
+                (None, Some(Place::Code(code, Origin::Store))) => (code, Found::Stencil),
+                (None, Some(Place::NoSlots)) => {
+                    unfit.push(wanted.job);
+                    continue;
+                }
                 (None, None) => unreachable!("a function without a stencil is compiled"),
             };
+            let addresses = &wanted.parameters.addresses;
+            if !addresses.is_empty() {
+                let address = |slot: u32| addresses.get(slot as usize).copied();
+                if !self.codes[code].layout().fits(address) {
+                    unfit.push(wanted.job);
+                    continue;
+                }
+            }
             let parameters = Held::Here {
                 start: self.held.len(),
                 base: base(self.source, wanted.job),
@@ -576,6 +653,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 storable: wanted.stencil.is_some(),
             });
         }
+        unfit
     }
 
     /// The builtins whose trampolines the code calls (`compile_required_builtins` in
@@ -601,6 +679,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     /// and compares all its bytes. Says how many.
     fn verify(&self) -> Result<u64, Refused> {
         let (engine, module, codes) = (self.context.engine, self.source, &self.codes);
+        let held = self.held.as_bytes();
         let reused: Vec<(&Unit<'_>, FunctionParameters)> = self
             .units
             .iter()
@@ -614,18 +693,23 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             || (),
             |(), (unit, parameters)| {
                 let compiler = engine.compiler();
-                let fresh = codegen::compile(engine, compiler, module, unit.job, &parameters);
-                let same = fresh
-                    .is_ok_and(|fresh| is_same(&fresh.stencil, &codes[unit.code], unit.parameters));
+                let job = unit.job;
+                let fresh = codegen::compile(engine, compiler, module, job, &parameters, None);
+                let same = fresh.is_ok_and(|fresh| {
+                    is_same(&fresh.stencil, &codes[unit.code], unit.parameters, held)
+                });
                 (unit.job, same)
             },
         );
         for (job, same) in results {
             if !same {
                 let symbol = job.symbol(&module);
-                let key = split(module, job, &mut Scratch::default()).map_or_else(
+                let key = split(module, job, Addresses::Slots, &mut Scratch::default()).map_or_else(
                     || "none".to_string(),
-                    |(stencil, _)| stencil.key(&self.context.entries.fingerprint).to_string(),
+                    |split| {
+                        let fingerprint = &self.context.entries.fingerprint;
+                        split.stencil.key(fingerprint).to_string()
+                    },
                 );
                 return Err(Refused::Mismatch(format!(
                     "the code reused for `{symbol}` is not what compiling it gives (stencil key {key})"
@@ -641,6 +725,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     }
 
     fn count(&self, layouts: &[Layout<'_>], report: &mut Report) {
+        let held = self.held.as_bytes();
         for unit in &self.units {
             let counts = if unit.job.is_function() {
                 &mut report.functions
@@ -652,6 +737,10 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             report.code_bytes.total += bytes;
             if unit.found != Found::Compiled {
                 report.code_bytes.reused += bytes;
+                if unit.parameters.read(held).has_addresses() {
+                    report.address_slots.functions += 1;
+                    report.address_slots.code_bytes += bytes;
+                }
             }
         }
         report.store.damaged = self.damaged;
@@ -708,26 +797,30 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     }
 }
 
-/// Whether `fresh`, a compiled stencil, is all that `code` with `held` is.
-fn is_same(fresh: &[u8], code: &Code<'_>, held: Held<'_>) -> bool {
-    match (code, held) {
-        (Code::Bytes(bytes), _) => fresh == &**bytes,
-        (Code::Bundle(stored), Held::Bundle(parameters, map)) => {
-            let Ok(fresh) = Layout::read(fresh) else {
-                return false;
-            };
-            let (mut bytes, mut checkpoints) = (Vec::new(), Writer::default());
-            let written =
-                write_body_map(fresh.address_map, parameters, &mut bytes, &mut checkpoints);
-            let mut without_map = fresh;
-            without_map.address_map = stored.address_map;
-            without_map == *stored
-                && written.is_ok()
-                && bytes == map.entries.bytes
-                && checkpoints.as_bytes() == map.checkpoints.as_bytes()
-        }
-        (Code::Bundle(_), Held::Here { .. }) => false,
+/// Whether `fresh`, a stencil compiled with the addresses themselves in it, is all that `code`
+/// with the parameters `held` is.
+fn is_same(fresh: &[u8], code: &Code<'_>, held: Held<'_>, all_held: &[u8]) -> bool {
+    let Ok(fresh) = Layout::read(fresh) else {
+        return false;
+    };
+    let (stored, parameters) = (code.layout(), held.read(all_held));
+    let mut filled = stored.code.to_vec();
+    let address = |slot| parameters.address(slot);
+    if stored.fill(&mut filled, address).is_err() {
+        return false;
     }
+    let expected = stored.with_code(&filled);
+    let Held::Bundle(_, map) = held else {
+        return fresh == expected;
+    };
+    let (mut bytes, mut checkpoints) = (Vec::new(), Writer::default());
+    let written = write_body_map(fresh.address_map, parameters, &mut bytes, &mut checkpoints);
+    let mut without_map = fresh;
+    without_map.address_map = stored.address_map;
+    without_map == expected
+        && written.is_ok()
+        && bytes == map.entries.bytes
+        && checkpoints.as_bytes() == map.checkpoints.as_bytes()
 }
 
 /// A bundle is written anew when it missed more than one function for so many that it
@@ -738,18 +831,26 @@ const MISSES_ALLOWED: u64 = 16;
 pub(crate) fn split(
     source: Source<'_>,
     job: Job,
+    addresses: Addresses,
     scratch: &mut Scratch,
-) -> Option<(FunctionStencil, FunctionParameters)> {
+) -> Option<SplitBody> {
     match job {
         Job::Function(function) => stencil::split(
             &source.facts,
             source.function_index(function).as_u32(),
             source.body(function),
             source.branch_hints(function),
+            addresses,
             scratch,
         )
         .ok(),
-        trampoline => trampoline.trampoline(&source),
+        trampoline => {
+            let (stencil, parameters) = trampoline.trampoline(&source)?;
+            Some(SplitBody {
+                stencil,
+                parameters,
+            })
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::compiler::{Compiler, Incremental};
 use crate::jobs::Job;
 use crate::module::{ParsedModule, Source};
 use crate::pipeline::split;
-use crate::stencil::{FunctionParameters, FunctionStencil, Scratch, StencilKey};
+use crate::sentinels::Sentinels;
+use crate::stencil::{Addresses, FunctionParameters, FunctionStencil, Scratch, StencilKey};
 use wasmtime::Result;
 use wasmtime_environ::FuncIndex;
 
@@ -92,17 +93,35 @@ impl Functions<'_, '_> {
             .map(|function| self.module.function_index(function).as_u32())
     }
 
-    /// Splits the function `index` into its stencil and its parameters.
+    /// Splits the function `index` into its stencil and its parameters. Addresses of static
+    /// data are in the stencil.
     ///
     /// `None` when the module does not define it, or its body does not read as
     /// operators that refer to what is there. A body that can be split may still be
     /// invalid: only compiling it finds out.
     pub fn split(&self, index: u32) -> Option<(FunctionStencil, FunctionParameters)> {
-        split(
-            Source::of(&self.module),
-            self.job(index)?,
-            &mut Scratch::default(),
-        )
+        self.split_with(index, Addresses::Literal)
+    }
+
+    /// As [`split`](Self::split), with the addresses that the use analysis allows among the
+    /// parameters, unless [`Options::address_slots`](crate::Options::address_slots) is off or
+    /// the target has none.
+    ///
+    /// Compiling such a function may fail where the code cannot be patched, and
+    /// [applying](CompiledFunction::apply) where two addresses have become one: it has to be
+    /// [split without address slots](Self::split) then.
+    pub fn split_addresses(&self, index: u32) -> Option<(FunctionStencil, FunctionParameters)> {
+        self.split_with(index, Addresses::Slots)
+    }
+
+    fn split_with(
+        &self,
+        index: u32,
+        addresses: Addresses,
+    ) -> Option<(FunctionStencil, FunctionParameters)> {
+        let source = Source::of(&self.module);
+        let split = split(source, self.job(index)?, addresses, &mut Scratch::default())?;
+        Some((split.stencil, split.parameters))
     }
 
     /// The key of a stencil for this compiler.
@@ -115,7 +134,8 @@ impl Functions<'_, '_> {
     /// # Errors
     ///
     /// Wasmtime's own, mostly for an invalid body; and an error when the module does
-    /// not define the function, or its code has no stored form.
+    /// not define the function, its code has no stored form, or it was split with address
+    /// slots and the code cannot be patched.
     pub fn compile(
         &self,
         index: u32,
@@ -124,12 +144,23 @@ impl Functions<'_, '_> {
         let job = self.job(index).ok_or_else(|| {
             wasmtime::Error::msg(format!("the module does not define function {index}"))
         })?;
+        let source = Source::of(&self.module);
+        let sentinels = match job {
+            Job::Function(function) if !parameters.addresses().is_empty() => {
+                let sentinels = Sentinels::of(source, function);
+                Some(sentinels.ok_or_else(|| {
+                    wasmtime::Error::msg("there is no room for the function's address slots")
+                })?)
+            }
+            _ => None,
+        };
         match codegen::compile(
             self.incremental.engine(),
             self.incremental.engine().compiler(),
-            Source::of(&self.module),
+            source,
             job,
             parameters,
+            sentinels.as_ref(),
         ) {
             Ok(compiled) => Ok(CompiledFunction::from_bytes(compiled.stencil)?),
             Err(CodegenError::Compile(error)) => Err(error),

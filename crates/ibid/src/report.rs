@@ -14,6 +14,8 @@ pub struct Report {
     pub trampolines: Counts,
     /// Machine code of functions and trampolines.
     pub code_bytes: CodeBytes,
+    /// What was found although addresses might have changed.
+    pub address_slots: AddressSlots,
     /// Wall-clock times, in milliseconds.
     pub time_ms: Times,
     /// The whole artifact was found: this input was seen before.
@@ -54,6 +56,17 @@ pub struct CodeBytes {
     pub total: u64,
     /// Of those that were not compiled.
     pub reused: u64,
+}
+
+/// Functions that were found and whose code has address slots: their addresses may be others
+/// than when they were compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AddressSlots {
+    /// How many there are.
+    pub functions: u64,
+    /// Their machine code, in bytes.
+    pub code_bytes: u64,
 }
 
 /// Wall-clock times, in milliseconds.

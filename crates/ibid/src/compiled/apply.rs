@@ -5,7 +5,7 @@ use crate::stencil::FunctionParameters;
 
 /// The parameters are not those of a function with this stencil.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the code refers to a callee slot that the parameters do not have")]
+#[error("the code refers to a slot that the parameters do not have, or cannot hold an address")]
 pub struct ApplyError;
 
 /// A reference from a function's code to another function.
@@ -38,7 +38,8 @@ pub(super) fn check(
     parameters: &FunctionParameters,
 ) -> Result<(), ApplyError> {
     let slots = parameters.callees.len() as u32;
-    if layout.calls.records().all(|[_, slot]| slot < slots) {
+    let addresses = |slot: u32| parameters.addresses.get(slot as usize).copied();
+    if layout.calls.records().all(|[_, slot]| slot < slots) && layout.fits(addresses) {
         Ok(())
     } else {
         Err(ApplyError)

@@ -1,7 +1,9 @@
 //! From Wasmtime's compiled function to the parts of a stencil.
 
+use super::holes::{Holes, NoHoles, find as find_holes};
 use super::layout::{CallSite, Handler, Parts, RelocationKind, RelocationRecord, StackMap, Target};
 use crate::link::unwind;
+use crate::sentinels::Sentinels;
 use crate::stencil::{FunctionParameters, RelSourceLoc};
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use cranelift_codegen::{ExceptionContextLoc, FinalizedMachExceptionHandler};
@@ -26,13 +28,23 @@ pub(crate) enum Unstorable {
     DebugInfo,
     #[error("metadata that does not fit the code")]
     Malformed,
+    #[error("an address in a place where it cannot be found or filled in")]
+    Addresses,
 }
 
-/// Takes out of `compiled` all that the artifact needs, in terms of `parameters`.
+impl From<NoHoles> for Unstorable {
+    fn from(_: NoHoles) -> Unstorable {
+        Unstorable::Addresses
+    }
+}
+
+/// Takes out of `compiled` all that the artifact needs, in terms of `parameters`; its body had
+/// `sentinels` for its addresses, if it has slots for them.
 pub(crate) fn harvest(
     compiled: &CompiledFunction,
     needs_gc_heap: bool,
     parameters: &FunctionParameters,
+    sentinels: Option<&Sentinels>,
     module: &Module,
     compiler: &dyn Compiler,
     tunables: &Tunables,
@@ -51,9 +63,13 @@ pub(crate) fn harvest(
             .traps(tunables)
             .map(|trap| (trap.code_offset, trap.trap_code.as_u8()))
             .collect(),
-        address_map: address_map(compiled, parameters)?,
+        address_map: address_map(compiled, parameters, sentinels)?,
         stack_maps: stack_maps(compiled),
         call_sites: call_sites(compiled)?,
+        holes: match sentinels {
+            Some(sentinels) => find_holes(compiled.buffer.data(), sentinels)?,
+            None => Holes::default(),
+        },
     })
 }
 
@@ -122,7 +138,12 @@ fn relocations(
 fn address_map(
     compiled: &CompiledFunction,
     parameters: &FunctionParameters,
+    sentinels: Option<&Sentinels>,
 ) -> Result<Vec<(u32, RelSourceLoc)>, Unstorable> {
+    let in_input = |offset: u32| match sentinels {
+        Some(sentinels) => sentinels.source_offset(offset),
+        None => Some(offset),
+    };
     compiled
         .address_map()
         .instructions
@@ -130,9 +151,11 @@ fn address_map(
         .map(|entry| {
             let location = match entry.srcloc.file_offset() {
                 None => RelSourceLoc::NONE,
-                Some(offset) => parameters
-                    .relative(offset)
-                    .filter(|location| parameters.source_offset(*location) == Some(offset))
+                Some(offset) => in_input(offset)
+                    .and_then(|offset| {
+                        let location = parameters.relative(offset)?;
+                        (parameters.source_offset(location) == Some(offset)).then_some(location)
+                    })
                     .ok_or(Unstorable::SourceLocation)?,
             };
             Ok((entry.code_offset, location))

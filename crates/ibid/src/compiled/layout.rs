@@ -2,16 +2,20 @@
 //! module](super) draws.
 
 use super::entries::{self, AddressMap, Traps};
+use super::holes::{self, Hole, Holes};
 use crate::bytes::{Malformed, Reader, Words, Writer};
 use crate::stencil::RelSourceLoc;
 use cranelift_codegen::binemit::Reloc;
 use target_lexicon::Architecture;
 
-const MAGIC: [u8; 4] = *b"ibF2";
+const MAGIC: [u8; 4] = *b"ibF3";
 const NEEDS_GC_HEAP: u32 = 1 << 8;
 const HAS_UNWIND: u32 = 1 << 9;
 const ALIGNMENT: u32 = 0xff;
 const KIND_SHIFT: u32 = 16;
+
+/// Where the code lies in a compiled stencil: behind magic and header.
+pub(super) const CODE: usize = 4 + 4 * Header::WORDS;
 
 /// The parts of a compiled stencil, read in place.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,10 @@ pub(crate) struct Layout<'a> {
     stack_maps: Words<'a>,
     call_sites: Words<'a>,
     handlers: Words<'a>,
+    /// Offset, address slot and addend of each hole for an address.
+    holes: Words<'a>,
+    /// Other numbers that the code holds.
+    pub(crate) taken: Words<'a>,
 }
 
 /// The parts of a compiled stencil, before they are written.
@@ -46,6 +54,7 @@ pub(crate) struct Parts {
     pub(crate) address_map: Vec<(u32, RelSourceLoc)>,
     pub(crate) stack_maps: Vec<StackMap>,
     pub(crate) call_sites: Vec<CallSite>,
+    pub(crate) holes: Holes,
 }
 
 /// A relocation as it is stored.
@@ -173,7 +182,7 @@ impl Parts {
                 + traps.bytes.len()
                 + address_map.bytes.len()
                 + unwind.len()
-                + 4 * stack_map_words
+                + 4 * (stack_map_words + 3 * self.holes.holes.len() + self.holes.taken.len())
                 + 12 * (self.call_sites.len() + handlers),
         );
         out.raw(&MAGIC);
@@ -198,6 +207,8 @@ impl Parts {
             call_sites: length(self.call_sites.len()),
             handlers: length(handlers),
             unwind: length(unwind.len()),
+            holes: length(self.holes.holes.len()),
+            taken: length(self.holes.taken.len()),
         };
         header.write(&mut out);
         out.raw(&self.code);
@@ -224,6 +235,12 @@ impl Parts {
             out.word(handler.context);
             out.word(handler.offset);
         }
+        for hole in &self.holes.holes {
+            out.word(hole.offset);
+            out.word(hole.slot << 1 | u32::from(hole.complement));
+            out.word(hole.addend.cast_unsigned());
+        }
+        self.holes.taken.iter().for_each(|taken| out.word(*taken));
         out.raw(unwind);
         out.pad();
         out.raw(&traps.bytes);
@@ -264,11 +281,13 @@ pub(crate) struct Header {
     call_sites: u32,
     handlers: u32,
     unwind: u32,
+    holes: u32,
+    taken: u32,
 }
 
 impl Header {
     /// The length of a header, in words.
-    pub(crate) const WORDS: usize = 12;
+    pub(crate) const WORDS: usize = 14;
 
     pub(crate) fn read(input: &mut Reader<'_>) -> Result<Header, Malformed> {
         let header = Header {
@@ -284,6 +303,8 @@ impl Header {
             call_sites: input.word()?,
             handlers: input.word()?,
             unwind: input.word()?,
+            holes: input.word()?,
+            taken: input.word()?,
         };
         let flags = header.flags;
         let kind = flags >> KIND_SHIFT;
@@ -312,6 +333,8 @@ impl Header {
             self.call_sites,
             self.handlers,
             self.unwind,
+            self.holes,
+            self.taken,
         ] {
             out.word(word);
         }
@@ -329,6 +352,8 @@ impl Header {
             + u64::from(self.stack_map_words)
             + 3 * u64::from(self.call_sites)
             + 3 * u64::from(self.handlers)
+            + 3 * u64::from(self.holes)
+            + u64::from(self.taken)
             + u64::from(self.unwind / 4);
         usize::try_from(4 * words).map_err(|_| Malformed)
     }
@@ -358,6 +383,8 @@ impl Header {
             stack_maps: words.words(self.stack_map_words as usize)?,
             call_sites: words.words(3 * self.call_sites as usize)?,
             handlers: words.words(3 * self.handlers as usize)?,
+            holes: words.words(3 * self.holes as usize)?,
+            taken: words.words(self.taken as usize)?,
             unwind: Some(words.raw(self.unwind as usize)?).filter(|_| self.flags & HAS_UNWIND != 0),
             traps: Traps {
                 count: self.traps as usize,
@@ -402,6 +429,8 @@ impl Columns {
             call_sites: length(layout.call_sites.len() / 3),
             handlers: length(layout.handlers.len() / 3),
             unwind: length(layout.unwind.unwrap_or_default().len()),
+            holes: length(layout.holes.len() / 3),
+            taken: length(layout.taken.len()),
         };
         header.write(&mut self.headers);
         self.code.raw(layout.code);
@@ -412,6 +441,8 @@ impl Columns {
             layout.stack_maps,
             layout.call_sites,
             layout.handlers,
+            layout.holes,
+            layout.taken,
         ] {
             self.words.raw(words.as_bytes());
         }
@@ -461,6 +492,10 @@ impl<'a> Layout<'a> {
         }
         for [_, builtin] in self.builtins.records() {
             ensure(builtin < wasmtime_environ::BuiltinFunctionIndex::len())?;
+        }
+        for hole in self.holes() {
+            let end = hole.offset.checked_add(4);
+            ensure(end.is_some_and(|end| end <= length))?;
         }
         for trap in self.traps.iter() {
             let (offset, code) = trap?;
@@ -512,6 +547,53 @@ impl<'a> Layout<'a> {
                 })
             }
         })
+    }
+
+    /// Where addresses go.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = Hole> + use<'a> {
+        self.holes.records().map(|[offset, slot, addend]| Hole {
+            offset,
+            slot: slot >> 1,
+            addend: addend.cast_signed(),
+            complement: slot & 1 != 0,
+        })
+    }
+
+    /// Whether the holes can hold `addresses`, by slot.
+    pub(crate) fn fits(&self, addresses: impl Fn(u32) -> Option<u32>) -> bool {
+        holes::fit(self.holes(), self.taken.iter(), addresses)
+    }
+
+    /// The same with `code`, which has no holes.
+    pub(crate) fn with_code<'b>(self, code: &'b [u8]) -> Layout<'b>
+    where
+        'a: 'b,
+    {
+        Layout {
+            code,
+            holes: Words::default(),
+            taken: Words::default(),
+            ..self
+        }
+    }
+
+    /// Fills the holes of `code`, which is this code, with `addresses`.
+    pub(crate) fn fill(
+        &self,
+        code: &mut [u8],
+        addresses: impl Fn(u32) -> Option<u32>,
+    ) -> Result<(), Malformed> {
+        for hole in self.holes() {
+            let value = addresses(hole.slot).and_then(|address| holes::fill(address, hole));
+            let place = code
+                .get_mut(hole.offset as usize..)
+                .and_then(|rest| rest.first_chunk_mut::<4>());
+            let (Some(value), Some(place)) = (value, place) else {
+                return Err(Malformed);
+            };
+            *place = value.to_le_bytes();
+        }
+        Ok(())
     }
 
     /// Offset in the code, frame size, frame offsets.
@@ -627,6 +709,8 @@ mod tests {
         assert_eq!(layout.kind, parts.kind);
         assert_eq!(layout.unwind, parts.unwind.as_deref());
         assert_eq!(layout.relocations().collect::<Vec<_>>(), parts.relocations);
+        assert_eq!(layout.holes().collect::<Vec<_>>(), parts.holes.holes);
+        assert_eq!(layout.taken.iter().collect::<Vec<_>>(), parts.holes.taken);
         let traps: Result<Vec<_>, _> = layout.traps.iter().collect();
         assert_eq!(traps.unwrap(), parts.traps);
         let map: Result<Vec<_>, _> = layout.address_map.iter().collect();
@@ -695,6 +779,7 @@ mod tests {
                     layout.address_map.iter().for_each(drop);
                     layout.stack_maps().for_each(drop);
                     layout.call_sites().for_each(drop);
+                    layout.holes().for_each(drop);
                     let _ = layout.check();
                 }
             }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! offset  field
-//!  0      magic "ibF2"
+//!  0      magic "ibF3"
 //!  4      length of the code in bytes
 //!  8      flags: bits 0-7 alignment of the code, as a power of two; bit 8 needs a GC
 //!         heap; bit 9 has unwind information; bits 16-31 kind of the relocations
@@ -18,15 +18,25 @@
 //! 40      number of call sites with exception handlers
 //! 44      number of exception handlers
 //! 48      length of the unwind entry in bytes
-//! 52      code, padded to 4
+//! 52      number of holes for addresses
+//! 56      number of other numbers
+//! 60      code, padded to 4
 //!         calls: offset in the code │ callee slot, each
 //!         calls of builtins: offset in the code │ number of the builtin, each
 //!         stack maps: offset in the code │ frame size │ n │ n frame offsets, each
 //!         call sites: return address │ frame offset │ number of handlers, each
 //!         handlers: tag │ context │ offset in the code, each
+//!         holes: offset in the code │ twice the address slot, and one for a complement │
+//!           addend, each
+//!         other numbers that the code holds
 //!         unwind entry, padded to 4
 //!         traps, address map; both together padded to 4
 //! ```
+//!
+//! A hole is four bytes of the code that hold the sum of a slot's address and the addend, which
+//! is signed, or 2^32 less that sum. Addresses must not make two numbers of the code equal that are not:
+//! neither two holes of different slots or addends, nor a hole and one of the other numbers,
+//! which are the magnitudes of 1,024 and more of immediates and displacements, sorted.
 //!
 //! `u32::MAX` stands for "none" in frame offsets, tags and contexts. Traps and address
 //! map are drawn in [`entries`]. The kind of the relocations is 1 for `X86CallPCRel4`
@@ -38,6 +48,7 @@ mod apply;
 mod body_map;
 mod entries;
 mod harvest;
+mod holes;
 mod layout;
 
 pub use apply::{ApplyError, Relocation, RelocationTarget};
@@ -49,6 +60,7 @@ pub(crate) use layout::{Columns, Header, Layout, RelocationKind, Target};
 pub(crate) use layout::{Parts, RelocationRecord};
 
 use crate::bytes::Malformed;
+use layout::CODE;
 use crate::stencil::FunctionParameters;
 
 /// A compiled function without its parameters: machine code with holes, relocations
@@ -98,16 +110,24 @@ impl CompiledFunction<Stencil> {
     ///
     /// # Errors
     ///
-    /// [`ApplyError`] when the code refers to a slot that `parameters` does not have:
-    /// these are not the parameters of a function with this stencil.
+    /// [`ApplyError`] when the code refers to a slot that `parameters` does not have: these
+    /// are not the parameters of a function with this stencil. Also when the addresses do
+    /// not go into this code: two of them have become equal, or one is what the code holds
+    /// for another reason. Such a function has to be split [without address
+    /// slots](crate::Functions::split).
     pub fn apply(
         &self,
         parameters: &FunctionParameters,
     ) -> Result<CompiledFunction<Final>, ApplyError> {
-        apply::check(&self.layout(), parameters)?;
+        let layout = self.layout();
+        apply::check(&layout, parameters)?;
+        let mut bytes = self.state.bytes.clone();
+        let code = &mut bytes[CODE..CODE + layout.code.len()];
+        let address = |slot: u32| parameters.addresses.get(slot as usize).copied();
+        layout.fill(code, address).map_err(|_| ApplyError)?;
         Ok(CompiledFunction {
             state: Final {
-                bytes: self.state.bytes.clone(),
+                bytes,
                 parameters: parameters.clone(),
             },
         })

@@ -46,6 +46,14 @@ pub(crate) struct Linkable<'a> {
     pub(crate) map: Option<BodyMap<'a>>,
 }
 
+impl Linkable<'_> {
+    /// Fills the holes for addresses in `code`, which is a copy of this function's.
+    fn fill_addresses(&self, code: &mut [u8]) -> Result<(), Misfit> {
+        let address = |slot| self.parameters.address(slot);
+        Ok(self.code.fill(code, address)?)
+    }
+}
+
 /// Why there is no artifact.
 #[derive(Debug)]
 pub(crate) enum LinkError {

@@ -133,6 +133,7 @@ impl Text {
             let at = (start - portion) as usize;
             let place = &mut out[at..at + code.len()];
             place.copy_from_slice(code);
+            function.fill_addresses(place)?;
             let Some(kind) = function.code.kind else {
                 continue;
             };
@@ -198,10 +199,13 @@ fn build(
 ) -> Result<Vec<u8>, Misfit> {
     let mut control = ControlPlane::default();
     let mut text = engine.isa.text_section_builder(functions.len());
+    let mut code = Vec::new();
     for (function, start) in functions.iter().zip(starts) {
-        let code = function.code.code;
+        code.clear();
+        code.extend_from_slice(function.code.code);
+        function.fill_addresses(&mut code)?;
         let alignment = function.code.alignment;
-        let place = text.append(true, code, alignment, &mut control);
+        let place = text.append(true, &code, alignment, &mut control);
         *start = u32::try_from(place).map_err(|_| Misfit)?;
         let Some(kind) = function.code.kind else {
             continue;
@@ -311,7 +315,7 @@ mod tests {
     fn both(target: &str, kind: RelocationKind, call: u32) -> [Vec<u8>; 2] {
         let mut config = Config::new();
         config.target(target).unwrap();
-        let engine = EngineCompiler::of(&Engine::new(&config).unwrap()).unwrap_or_else(|reason| {
+        let engine = EngineCompiler::of(&Engine::new(&config).unwrap(), true).unwrap_or_else(|reason| {
             panic!("{target}: {}", reason.0);
         });
         let codes: Vec<Vec<u8>> = (0..6u8)

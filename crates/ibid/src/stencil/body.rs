@@ -15,21 +15,25 @@
 //! └────────┴────────┴───────────┘
 //! ```
 //!
-//! so that neither the index nor the width of its encoding is part of it. The string
-//! can be read back in one way only: an opcode of the first kind is always followed
-//! by a slot, and no block type starts with `0x3f` but a type index, which is always
-//! replaced. The facts of an entity are appended when it is first named, in that
+//! so that neither the index nor the width of its encoding is part of it. A constant or
+//! offset that is an address slot ([`super::addresses`]) has its encoding replaced by zeros,
+//! four bytes for a constant and three for an offset, which is how wide most are; the facts
+//! say where they are and which slots they stand for. The string can be read back in one way
+//! only: an opcode of the first kind is always followed by a slot, no block type starts with
+//! `0x3f` but a type index, which is always replaced, and the facts name the zeros. The facts
+//! of an entity are appended when it is first named, in that
 //! order, so that the stencil says which operators name the same entity.
 
+use super::addresses::{self, Class, Mention, Slots};
 use super::facts::{ModuleFacts, record};
 use super::named::KeyFact;
-use super::operators::{Class, Classifier};
+use super::operators::{Class as OperatorClass, Classifier};
 use super::parameters::{FunctionParameters, SourceShift};
 use super::{FunctionStencil, StencilKind};
 use crate::bytes::Writer;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wasmparser::{
-    BlockType, BranchHint, Catch, FunctionBody, HeapType, Operator, OperatorsReader,
+    BinaryReader, BlockType, BranchHint, Catch, FunctionBody, HeapType, Operator, OperatorsReader,
     OperatorsReaderAllocations, RefType, SectionLimited, ValType,
 };
 
@@ -63,11 +67,13 @@ enum Fact {
     BranchHints = 12,
     Environment = 13,
     Everything = 14,
+    AccessedMemory = 15,
+    AddressSlots = 16,
 }
 
 impl Fact {
     /// One more than the largest of them.
-    const COUNT: usize = 15;
+    const COUNT: usize = 17;
 }
 
 /// Working memory of [`split`], kept from one function to the next.
@@ -79,8 +85,51 @@ pub(crate) struct Scratch {
     /// Of each kind of fact, the entity that was named last.
     last: [Option<u32>; Fact::COUNT],
     control: OperatorsReaderAllocations,
+    edits: Vec<Edit>,
+    mentions: Vec<Mention>,
     body: Vec<u8>,
     facts: Vec<u8>,
+}
+
+/// A part of a body that the stencil's body has something else for.
+#[derive(Clone, Copy)]
+struct Edit {
+    start: u32,
+    end: u32,
+    token: Token,
+}
+
+#[derive(Clone, Copy)]
+enum Token {
+    Operator([u8; 4]),
+    /// The next of the places that may be addresses, and what stands there if it is one.
+    Mention(&'static [u8]),
+}
+
+/// What the opcodes of vector operators begin with.
+const SIMD: u8 = 0xfd;
+
+/// What those of atomic operators begin with.
+const ATOMIC: u8 = 0xfe;
+
+/// In the flags of an access: the index of a memory follows.
+const HAS_MEMORY_INDEX: u32 = 1 << 6;
+
+/// What stands for the encoding of an address.
+const CONSTANT: &[u8] = &[0; 4];
+const OFFSET: &[u8] = &[0; 3];
+
+/// A body, split.
+pub(crate) struct SplitBody {
+    pub(crate) stencil: FunctionStencil,
+    pub(crate) parameters: FunctionParameters,
+}
+
+/// Whether addresses may be slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addresses {
+    Slots,
+    Literal,
 }
 
 impl Scratch {
@@ -97,24 +146,47 @@ pub(crate) fn split(
     index: u32,
     body: &FunctionBody<'_>,
     hints: Option<SectionLimited<'_, BranchHint>>,
+    addresses: Addresses,
     scratch: &mut Scratch,
-) -> Result<(FunctionStencil, FunctionParameters), NotCovered> {
+) -> Result<SplitBody, NotCovered> {
     let mut split = Split::new(facts, body, scratch);
     split.signature(index)?;
     split.locals()?;
     split.operators()?;
+    // Hints name operators by their place, which sentinels would move.
+    if addresses == Addresses::Slots && hints.is_none() {
+        split.find_slots(index);
+    }
+    split.write_body();
     split.branch_hints(hints)?;
     split.finish()
+}
+
+/// The places in the body of function `index` where addresses are written, and the slots
+/// that they have.
+pub(crate) fn address_slots(
+    facts: &ModuleFacts,
+    index: u32,
+    body: &FunctionBody<'_>,
+    scratch: &mut Scratch,
+) -> Result<(Vec<Mention>, Slots), NotCovered> {
+    let mut split = Split::new(facts, body, scratch);
+    split.operators()?;
+    split.find_slots(index);
+    let slots = std::mem::take(&mut split.slots);
+    Ok((std::mem::take(&mut split.scratch.mentions), slots))
 }
 
 struct Split<'f, 'b> {
     facts: &'f ModuleFacts,
     body: &'f FunctionBody<'b>,
     scratch: &'f mut Scratch,
-    /// The body's bytes; `copied` of them are in the stencil's body.
     bytes: &'b [u8],
-    copied: usize,
     stencil: Vec<u8>,
+    slots: Slots,
+    /// Where the stencil's body has zeros for an address, the slot, and the distance from the
+    /// slot's address.
+    places: Vec<(u32, u32, i32)>,
     out: Writer,
     callees: Vec<u32>,
     shifts: Vec<SourceShift>,
@@ -128,6 +200,8 @@ impl<'f, 'b> Split<'f, 'b> {
         scratch.type_slots.clear();
         scratch.seen.clear();
         scratch.last = Default::default();
+        scratch.edits.clear();
+        scratch.mentions.clear();
         let bytes = body.as_bytes();
         let mut stencil = std::mem::take(&mut scratch.body);
         stencil.clear();
@@ -138,8 +212,9 @@ impl<'f, 'b> Split<'f, 'b> {
             body,
             scratch,
             bytes,
-            copied: 0,
             stencil,
+            slots: Slots::default(),
+            places: Vec::new(),
             out,
             callees: Vec::new(),
             shifts: Vec::new(),
@@ -177,22 +252,124 @@ impl<'f, 'b> Split<'f, 'b> {
         while !operators.eof() {
             let start = operators.original_position() - base;
             match operators.visit_operator(&mut classifier)? {
-                Class::Plain => {}
-                Class::Memory => self.memory(classifier.memory)?,
-                Class::Resolved => {
+                OperatorClass::Plain => {}
+                OperatorClass::Memory => {
+                    let (memory, offset) = (classifier.memory, classifier.offset);
+                    self.accessed_memory(memory, offset)?;
+                    if self.facts.addresses.is_candidate(offset) {
+                        let class = if self.facts.addresses.is_unchecked(memory, offset) {
+                            Class::Near
+                        } else {
+                            Class::Far
+                        };
+                        self.offset_mention(start, class, offset as u32)?;
+                    }
+                }
+                OperatorClass::Constant => {
+                    let constant = classifier.constant;
+                    if self.facts.addresses.is_candidate(constant) {
+                        let end = operators.original_position() - base;
+                        // Behind an opcode of one byte.
+                        self.mention(start + 1, end, Class::Constant, constant as u32);
+                    }
+                }
+                OperatorClass::Resolved => {
                     let end = operators.original_position() - base;
                     let operator = classifier.named.take().ok_or(NotCovered)?;
                     self.resolve(&operator, start, end)?;
                 }
-                Class::Environment => self.needs_environment = true,
-                Class::Everything => self.needs_everything = true,
+                OperatorClass::Environment => self.needs_environment = true,
+                OperatorClass::Everything => self.needs_everything = true,
             }
         }
         operators.finish()?;
         self.scratch.control = operators.into_allocations();
-        let rest = &self.bytes[self.copied..];
-        self.stencil.extend_from_slice(rest);
         Ok(())
+    }
+
+    fn mention(&mut self, start: usize, end: usize, class: Class, value: u32) {
+        let (start, end) = (start as u32, end as u32);
+        self.scratch.mentions.push(Mention {
+            start,
+            end,
+            class,
+            value,
+        });
+        self.scratch.edits.push(Edit {
+            start,
+            end,
+            token: Token::Mention(match class {
+                Class::Constant => CONSTANT,
+                Class::Near | Class::Far => OFFSET,
+            }),
+        });
+    }
+
+    /// The offset of the access that starts at `start`: behind the opcode, the flags, and the
+    /// memory's index if the flags say that there is one.
+    fn offset_mention(
+        &mut self,
+        start: usize,
+        class: Class,
+        offset: u32,
+    ) -> Result<(), NotCovered> {
+        let mut rest = BinaryReader::new(&self.bytes[start..], start);
+        if matches!(rest.read_u8()?, SIMD | ATOMIC) {
+            rest.read_var_u32()?;
+        }
+        if rest.read_var_u32()? & HAS_MEMORY_INDEX != 0 {
+            rest.read_var_u32()?;
+        }
+        let first = rest.original_position();
+        if rest.read_var_u64()? != u64::from(offset) {
+            return Err(NotCovered);
+        }
+        self.mention(first, rest.original_position(), class, offset);
+        Ok(())
+    }
+
+    /// Decides which of the mentions are slots.
+    fn find_slots(&mut self, index: u32) {
+        let Scratch {
+            mentions, control, ..
+        } = &mut *self.scratch;
+        if !mentions.is_empty() {
+            let (facts, body) = (self.facts, self.body);
+            self.slots = addresses::decide(facts, index, body, mentions, control);
+        }
+    }
+
+    /// Writes the stencil's body: the body with its edits.
+    fn write_body(&mut self) {
+        let edits = std::mem::take(&mut self.scratch.edits);
+        let mut of_mentions = self.slots.of_mentions.iter();
+        let mut copied = 0;
+        for edit in &edits {
+            let (start, end) = (edit.start as usize, edit.end as usize);
+            let (token, slot) = match &edit.token {
+                Token::Operator(token) => (&token[..], None),
+                Token::Mention(token) => match of_mentions.next() {
+                    Some(Some(slot)) => (*token, Some(*slot)),
+                    // A literal.
+                    _ => continue,
+                },
+            };
+            self.stencil.extend_from_slice(&self.bytes[copied..start]);
+            if let Some((slot, distance)) = slot {
+                let place = self.stencil.len() as u32;
+                self.places.push((place, slot, distance));
+            }
+            self.stencil.extend_from_slice(token);
+            copied = end;
+            let delta = end as i64 - self.stencil.len() as i64;
+            let delta = i32::try_from(delta).expect("a body is smaller than 2 GiB");
+            if delta != self.shifts.last().map_or(0, |shift| shift.delta) {
+                let position = self.stencil.len() as u32;
+                self.shifts.push(SourceShift { position, delta });
+            }
+        }
+        self.stencil.extend_from_slice(&self.bytes[copied..]);
+        self.scratch.edits = edits;
     }
 
     /// Takes in all that `operator`, which lies at `start..end`, refers to.
@@ -327,16 +504,11 @@ impl<'f, 'b> Split<'f, 'b> {
 
     /// Puts `token` in place of the operator at `start..end`.
     fn replace(&mut self, start: usize, end: usize, token: [u8; 4]) {
-        self.stencil
-            .extend_from_slice(&self.bytes[self.copied..start]);
-        self.stencil.extend_from_slice(&token);
-        self.copied = end;
-        let delta = end as i64 - self.stencil.len() as i64;
-        let delta = i32::try_from(delta).expect("a body is smaller than 2 GiB");
-        if delta != self.shifts.last().map_or(0, |shift| shift.delta) {
-            let position = self.stencil.len() as u32;
-            self.shifts.push(SourceShift { position, delta });
-        }
+        self.scratch.edits.push(Edit {
+            start: start as u32,
+            end: end as u32,
+            token: Token::Operator(token),
+        });
     }
 
     fn fact(&mut self, fact: Fact) {
@@ -374,6 +546,17 @@ impl<'f, 'b> Split<'f, 'b> {
             self.facts
                 .function_reference(&mut self.out, index)
                 .ok_or(NotCovered)?;
+        }
+        Ok(())
+    }
+
+    fn accessed_memory(&mut self, index: u32, offset: u64) -> Result<(), NotCovered> {
+        if !self.facts.addresses.is_unchecked(index, offset) {
+            return self.memory(index);
+        }
+        if self.first(Fact::AccessedMemory, index) {
+            let facts = self.facts.accessed_memory(index).ok_or(NotCovered)?;
+            record(&mut self.out, facts);
         }
         Ok(())
     }
@@ -464,7 +647,22 @@ impl<'f, 'b> Split<'f, 'b> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(FunctionStencil, FunctionParameters), NotCovered> {
+    fn finish(mut self) -> Result<SplitBody, NotCovered> {
+        if !self.places.is_empty() {
+            self.fact(Fact::AddressSlots);
+            let places = std::mem::take(&mut self.places);
+            self.out.fact(KeyFact::AddressSlots, |out| {
+                let classes = self.slots.classes.iter().map(|class| *class as u8);
+                out.u32(classes.len());
+                out.raw(&classes.collect::<Vec<u8>>());
+                out.u32(places.len());
+                for (place, slot, distance) in &places {
+                    out.word(*place);
+                    out.word(*slot);
+                    out.word(distance.cast_unsigned());
+                }
+            });
+        }
         if self.needs_environment {
             self.fact(Fact::Environment);
             let environment = self.facts.environment();
@@ -478,18 +676,19 @@ impl<'f, 'b> Split<'f, 'b> {
                 .fact(KeyFact::Everything, |out| out.raw(&everything.0));
         }
         let base = u32::try_from(self.base()).map_err(|_| NotCovered)?;
-        Ok((
-            FunctionStencil {
+        Ok(SplitBody {
+            stencil: FunctionStencil {
                 kind: StencilKind::Function,
                 body: self.stencil,
                 facts: self.out.into_bytes(),
             },
-            FunctionParameters {
+            parameters: FunctionParameters {
                 base,
                 callees: self.callees,
+                addresses: self.slots.values,
                 shifts: self.shifts,
             },
-        ))
+        })
     }
 }
 

@@ -5,16 +5,19 @@
 //! `docs/keys.md` has the table: each fact, the function of the pinned release that
 //! reads it, and where it enters a key.
 
+use super::addresses::AddressFacts;
 use super::key::Digest;
 use super::named::KeyFact;
 use crate::bytes::Writer;
+use crate::fingerprint::EngineCompiler;
 use serde::Serialize;
 use std::sync::Arc;
 use wasmparser::{ValidatorResources, WasmModuleResources};
 use wasmtime_environ::{
-    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalIndex, Limits, MemoryIndex,
-    Module, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder, Table, TableIndex,
-    TagIndex, TypeTrace, VMOffsets, WasmSubType,
+    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalIndex, Limits, Memory,
+    MemoryIndex, MemoryKind, MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation,
+    ModuleTypesBuilder, Table, TableIndex, TagIndex, Tunables, TypeTrace, VMOffsets,
+    WasmCompositeInnerType, WasmSubType,
 };
 
 /// The facts of one module.
@@ -26,6 +29,8 @@ pub(crate) struct ModuleFacts {
     /// By function index: its type and whether it is imported.
     functions: Vec<FunctionFacts>,
     memories: Vec<Arc<[u8]>>,
+    /// Memories, as accesses that need no check of bounds see them.
+    accessed: Vec<Arc<[u8]>>,
     tables: Vec<Arc<[u8]>>,
     globals: Vec<Arc<[u8]>>,
     tags: Vec<Arc<[u8]>>,
@@ -37,12 +42,18 @@ pub(crate) struct ModuleFacts {
     resources: Option<ValidatorResources>,
     data: Vec<Option<u32>>,
     elements: Vec<Option<u32>>,
+    /// Of each global.
+    mutable: Vec<bool>,
+    /// Which constants may be addresses.
+    pub(crate) addresses: AddressFacts,
 }
 
 struct TypeFacts {
     digest: Digest,
     /// A function type that refers to no other type.
     plain: bool,
+    /// Of a function type: how many parameters and results it has.
+    arity: Option<(usize, usize)>,
 }
 
 struct FunctionFacts {
@@ -62,10 +73,10 @@ impl ModuleFacts {
         translation: &ModuleTranslation<'_>,
         types: &ModuleTypesBuilder,
         resources: Option<ValidatorResources>,
-        pointer_bytes: u8,
+        engine: &EngineCompiler,
     ) -> ModuleFacts {
         let module = &translation.module;
-        let offsets = VMOffsets::new(pointer_bytes, module);
+        let offsets = VMOffsets::new(engine.isa.pointer_bytes(), module);
         let exported = Exported::new(module);
         let (type_facts, all_types) = type_facts(types);
         let mut facts = ModuleFacts {
@@ -82,6 +93,22 @@ impl ModuleFacts {
                 .map(|(index, memory)| {
                     let mut out = Writer::default();
                     out.fact(KeyFact::MemoryType, |out| serialize(out, memory));
+                    let exported = exported.memories[index.index()];
+                    out.fact(KeyFact::MemoryExported, |out| out.word(exported.into()));
+                    out.fact(KeyFact::MemoryPlace, |out| {
+                        memory_location(out, module, &offsets, index);
+                    });
+                    out.into_bytes().into()
+                })
+                .collect(),
+            accessed: module
+                .memories
+                .iter()
+                .map(|(index, memory)| {
+                    let mut out = Writer::default();
+                    out.fact(KeyFact::MemoryAccess, |out| {
+                        as_accesses_see(out, memory, &engine.tunables);
+                    });
                     let exported = exported.memories[index.index()];
                     out.fact(KeyFact::MemoryExported, |out| out.word(exported.into()));
                     out.fact(KeyFact::MemoryPlace, |out| {
@@ -153,6 +180,14 @@ impl ModuleFacts {
                 translation.passive_elem_map[ElemIndex::from_u32(i)].map(|i| i.as_u32())
             }),
             resources,
+            mutable: module.globals.values().map(|global| global.mutability).collect(),
+            addresses: AddressFacts::new(
+                module,
+                &engine.tunables,
+                engine.isa.triple().architecture,
+                engine.isa.page_size_align_log2(),
+                engine.address_slots,
+            ),
         };
         facts.environment = facts.environment_digest(module, all_types);
         facts.everything = facts.everything_digest(module);
@@ -274,6 +309,27 @@ impl ModuleFacts {
         let declared = self.is_referenced(index as usize);
         out.fact(KeyFact::ReferenceDeclared, |out| out.word(declared.into()));
         Some(())
+    }
+
+    /// The numbers of parameters and results of the function `index`.
+    pub(crate) fn function_arity(&self, index: u32) -> Option<(usize, usize)> {
+        let function = self.functions.get(index as usize)?;
+        self.types[function.signature as usize].arity
+    }
+
+    /// The numbers of parameters and results of the function type `type_index`.
+    pub(crate) fn type_arity(&self, type_index: u32) -> Option<(usize, usize)> {
+        let interned = *self.type_indices.get(type_index as usize)?;
+        self.types[interned as usize].arity
+    }
+
+    pub(crate) fn is_mutable_global(&self, index: u32) -> bool {
+        self.mutable.get(index as usize).copied().unwrap_or(false)
+    }
+
+    /// A memory as accesses that need no check of bounds see it.
+    pub(crate) fn accessed_memory(&self, index: u32) -> Option<&[u8]> {
+        self.accessed.get(index as usize).map(|facts| &**facts)
     }
 
     pub(crate) fn memory(&self, index: u32) -> Option<&[u8]> {
@@ -408,7 +464,15 @@ fn type_facts(types: &ModuleTypesBuilder) -> (Vec<TypeFacts>, Digest) {
             out.raw(&covered.0);
             Digest::of("indexed type", &out.into_bytes())
         };
-        facts.push(TypeFacts { digest, plain });
+        let arity = match &ty.composite_type.inner {
+            WasmCompositeInnerType::Func(ty) => Some((ty.params().len(), ty.results().len())),
+            _ => None,
+        };
+        facts.push(TypeFacts {
+            digest,
+            plain,
+            arity,
+        });
     }
     (facts, all_types)
 }
@@ -416,7 +480,7 @@ fn type_facts(types: &ModuleTypesBuilder) -> (Vec<TypeFacts>, Digest) {
 fn is_function(ty: &WasmSubType) -> bool {
     matches!(
         ty.composite_type.inner,
-        wasmtime_environ::WasmCompositeInnerType::Func(_)
+        WasmCompositeInnerType::Func(_)
     )
 }
 
@@ -477,6 +541,20 @@ fn memory_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, i
             out.word(offsets.vmctx_vmmemory_import(index));
         }
     }
+}
+
+/// Of a memory's type, an access whose bounds are not checked depends on how indices are
+/// written, on whether the memory may move (`FuncEnvironment::make_heap_base_bound`), and on
+/// its largest size (`bounds_check_field_access`, which reads the smallest size only behind
+/// the return for accesses that need no check).
+fn as_accesses_see(out: &mut Writer, memory: &Memory, tunables: &Tunables) {
+    let tunables = MemoryTunables::new(tunables, MemoryKind::LinearMemory);
+    serialize(out, &memory.idx_type);
+    out.word(memory.shared.into());
+    out.word(memory.page_size_log2.into());
+    out.word(memory.memory_may_move(&tunables).into());
+    let largest = memory.maximum_byte_size().unwrap_or(u64::MAX);
+    out.raw(&largest.to_le_bytes());
 }
 
 /// `FuncEnvironment::make_table_base_bound` reads whether a table's limits are equal,

@@ -1,5 +1,6 @@
 //! The split of a function into what decides its machine code and what does not.
 
+mod addresses;
 mod body;
 mod facts;
 mod key;
@@ -7,7 +8,8 @@ mod named;
 mod operators;
 mod parameters;
 
-pub(crate) use body::{Scratch, split};
+pub(crate) use addresses::{AddressFacts, Class, Mention, Slots};
+pub(crate) use body::{Addresses, Scratch, SplitBody, address_slots, split};
 pub(crate) use facts::ModuleFacts;
 pub(crate) use key::Digest;
 pub use key::StencilKey;
@@ -26,8 +28,8 @@ use crate::fingerprint::Fingerprint;
 /// compile to equal code.
 ///
 /// For a WebAssembly function it is the *stencil's body* — the function's bytes,
-/// with every direct call's callee and every block's type index replaced by a slot,
-/// numbered by first appearance — and the *facts*: for everything that the body
+/// with every direct call's callee, every block's type index and every address that the use
+/// analysis allows replaced by a slot, numbered by first appearance — and the *facts*: for everything that the body
 /// refers to outside itself, what the translation reads about it. Offsets in the
 /// stencil's body are the coordinates of [`RelSourceLoc`].
 ///

@@ -46,6 +46,8 @@ define_facts! {
     ReferenceDeclared,
     /// A memory's type and limits.
     MemoryType,
+    /// A memory's type as accesses that need no check of bounds see it.
+    MemoryAccess,
     /// Whether a memory is exported.
     MemoryExported,
     /// Where a memory lies in the instance.
@@ -86,6 +88,8 @@ define_facts! {
     BranchHints,
     /// The widths of replaced operators, where there are branch hints.
     HintedWidths,
+    /// Which constants are addresses, and which of them are equal.
+    AddressSlots,
     /// The module's number and all types, where an operator asks for them.
     Environment,
     /// All that the module says, where an operator asks for it.

@@ -8,7 +8,7 @@
 //! Operators are looked at through a visitor, so that most of them are no more than the
 //! constant that their class is.
 
-use wasmparser::{Operator, VisitOperator, VisitSimdOperator};
+use wasmparser::{Ieee32, Ieee64, Operator, V128, VisitOperator, VisitSimdOperator};
 
 /// How an operator depends on what lies outside its function's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) enum Class {
     Plain,
     /// The bytes, and facts about the memory that the operator accesses.
     Memory,
+    /// The bytes; the operator is an integer constant, which may be an address.
+    Constant,
     /// The bytes, and facts about the entities that the operator names;
     /// `body::resolve` has a rule of its own for it.
     Resolved,
@@ -147,8 +149,48 @@ const fn classify(proposal: &str, immediates: &[&str]) -> Class {
 pub(crate) struct Classifier<'a> {
     /// The last operator of the class [`Class::Resolved`].
     pub(crate) named: Option<Operator<'a>>,
-    /// The memory that the last operator of the class [`Class::Memory`] accesses.
+    /// The memory that the last operator of the class [`Class::Memory`] accesses, and the
+    /// offset of the access.
     pub(crate) memory: u32,
+    pub(crate) offset: u64,
+    /// The last constant, without its sign.
+    pub(crate) constant: u64,
+}
+
+/// The immediates that are called `value`, and no others.
+trait Constant {
+    /// An integer as it is without its sign.
+    fn integer(self) -> Option<u64>;
+}
+
+impl Constant for i32 {
+    fn integer(self) -> Option<u64> {
+        Some(self.cast_unsigned().into())
+    }
+}
+
+impl Constant for i64 {
+    fn integer(self) -> Option<u64> {
+        Some(self.cast_unsigned())
+    }
+}
+
+impl Constant for Ieee32 {
+    fn integer(self) -> Option<u64> {
+        None
+    }
+}
+
+impl Constant for Ieee64 {
+    fn integer(self) -> Option<u64> {
+        None
+    }
+}
+
+impl Constant for V128 {
+    fn integer(self) -> Option<u64> {
+        None
+    }
 }
 
 macro_rules! define_visits {
@@ -161,6 +203,7 @@ macro_rules! define_visits {
                 };
                 match class {
                     Class::Resolved => define_visits!(@resolved self $op [$($($arg)*)?] $($($arg)*)?),
+                    Class::Plain => define_visits!(@plain self [$($($arg)*)?] $($($arg)*)?),
                     class => {
                         $($( let _ = $arg; )*)?
                         class
@@ -169,9 +212,23 @@ macro_rules! define_visits {
             }
         )*
     };
+    (@plain $self:ident [$value:ident] value) => {
+        match $value.integer() {
+            Some(constant) => {
+                $self.constant = constant;
+                Class::Constant
+            }
+            None => Class::Plain,
+        }
+    };
+    (@plain $self:ident [$($arg:ident)*] $($_arg:ident)*) => {{
+        $( let _ = $arg; )*
+        Class::Plain
+    }};
     (@resolved $self:ident $op:ident [$memarg:ident $($lane:ident)?] memarg $($_lane:ident)?) => {{
         $( let _ = $lane; )?
         $self.memory = $memarg.memory;
+        $self.offset = $memarg.offset;
         Class::Memory
     }};
     (@resolved $self:ident $op:ident [$($arg:ident)*] $($_arg:ident)*) => {{

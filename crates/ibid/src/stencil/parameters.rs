@@ -40,8 +40,8 @@ pub(crate) struct SourceShift {
 }
 
 /// All that may differ between two functions with one stencil: where the body lies
-/// in the input, which function each callee slot names, and how wide the abstracted
-/// immediates were written.
+/// in the input, which function each callee slot names, which address each address slot
+/// stands for, and how wide the abstracted immediates were written.
 ///
 /// The function's own index and its symbol's name are parameters too; they are the
 /// caller's, who knows which function it asks for.
@@ -49,6 +49,7 @@ pub(crate) struct SourceShift {
 pub struct FunctionParameters {
     pub(crate) base: u32,
     pub(crate) callees: Vec<u32>,
+    pub(crate) addresses: Vec<u32>,
     pub(crate) shifts: Vec<SourceShift>,
 }
 
@@ -62,6 +63,7 @@ impl FunctionParameters {
         FunctionParameters {
             base: u32::MAX,
             callees,
+            addresses: Vec::new(),
             shifts: Vec::new(),
         }
     }
@@ -71,6 +73,7 @@ impl FunctionParameters {
         FunctionParameters {
             base,
             callees,
+            addresses: Vec::new(),
             shifts: Vec::new(),
         }
     }
@@ -85,6 +88,11 @@ impl FunctionParameters {
     /// callee slot names, by slot.
     pub fn callees(&self) -> &[u32] {
         &self.callees
+    }
+
+    /// The address in linear memory, in bytes, that each address slot stands for, by slot.
+    pub fn addresses(&self) -> &[u32] {
+        &self.addresses
     }
 
     /// The offset in the input, in bytes, of `location`.
@@ -114,9 +122,10 @@ impl FunctionParameters {
     /// Everything but the base, which the module itself says.
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u32(self.callees.len());
+        out.u32(self.addresses.len());
         out.u32(self.shifts.len());
-        for callee in &self.callees {
-            out.word(*callee);
+        for word in self.callees.iter().chain(&self.addresses) {
+            out.word(*word);
         }
         for shift in &self.shifts {
             out.word(shift.position);
@@ -128,13 +137,14 @@ impl FunctionParameters {
 /// Parameters as they are stored, read in place:
 ///
 /// ```text
-/// number of callees │ number of shifts │ callees
+/// number of callees │ number of addresses │ number of shifts │ callees │ addresses
 /// position │ delta, each shift
 /// ```
 #[derive(Clone, Copy)]
 pub(crate) struct StoredParameters<'a> {
     base: u32,
     callees: Words<'a>,
+    addresses: Words<'a>,
     shifts: Words<'a>,
 }
 
@@ -142,10 +152,11 @@ impl<'a> StoredParameters<'a> {
     /// Takes parameters off the front of `input`, for a function whose body is at
     /// `base` (`u32::MAX`: it has none).
     pub(crate) fn read(input: &mut Reader<'a>, base: u32) -> Result<Self, Malformed> {
-        let (callees, shifts) = (input.u32()?, input.u32()?);
+        let (callees, addresses, shifts) = (input.u32()?, input.u32()?, input.u32()?);
         Ok(StoredParameters {
             base,
             callees: input.words(callees)?,
+            addresses: input.words(addresses)?,
             shifts: input.words(shifts.checked_mul(2).ok_or(Malformed)?)?,
         })
     }
@@ -165,6 +176,17 @@ impl<'a> StoredParameters<'a> {
         self.callees.get(slot as usize)
     }
 
+    /// The address that the address slot `slot` stands for.
+    #[inline]
+    pub(crate) fn address(&self, slot: u32) -> Option<u32> {
+        self.addresses.get(slot as usize)
+    }
+
+    /// Whether any address may differ between functions with this stencil.
+    pub(crate) fn has_addresses(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
     /// Reads source locations, one after the other.
     pub(crate) fn locations(&self) -> Locations<'a> {
         Locations {
@@ -178,8 +200,10 @@ impl<'a> StoredParameters<'a> {
 
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u32(self.callees.len());
+        out.u32(self.addresses.len());
         out.u32(self.shifts.len() / 2);
         out.raw(self.callees.as_bytes());
+        out.raw(self.addresses.as_bytes());
         out.raw(self.shifts.as_bytes());
     }
 
@@ -191,6 +215,7 @@ impl<'a> StoredParameters<'a> {
         FunctionParameters {
             base: self.base,
             callees: self.callees.iter().collect(),
+            addresses: self.addresses.iter().collect(),
             shifts: self.shifts.records().map(shift).collect(),
         }
     }
@@ -251,6 +276,7 @@ mod tests {
         FunctionParameters {
             base: 1000,
             callees: vec![7, 9],
+            addresses: vec![1048576],
             shifts: vec![
                 SourceShift {
                     position: 14,
@@ -285,6 +311,7 @@ mod tests {
         assert_eq!(input.remaining(), 0);
         assert_eq!(stored.to_owned(), sample());
         assert_eq!([stored.callee(1), stored.callee(2)], [Some(9), None]);
+        assert_eq!([stored.address(0), stored.address(1)], [Some(1048576), None]);
         for cut in 0..bytes.len() {
             let mut input = Reader::new(&bytes[..cut]);
             assert!(StoredParameters::read(&mut input, 1000).is_err());

@@ -1,0 +1,376 @@
+//! Where the addresses of a function lie in its code.
+//!
+//! The code was compiled with a sentinel for each address ([`crate::sentinels`]). It is
+//! decoded instruction by instruction, and the sentinels are looked for in 32-bit immediates
+//! and displacements, nowhere else. Code that holds one in any other way has no slots.
+
+use crate::sentinels::{Sentinel, Sentinels};
+use iced_x86::{Code, ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
+
+/// A place in the code that holds an address and a constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Hole {
+    /// Offset in the code, in bytes; four bytes lie there.
+    pub(crate) offset: u32,
+    pub(crate) slot: u32,
+    pub(crate) addend: i32,
+    /// It holds the complement of the sum: 2^32 less it.
+    pub(crate) complement: bool,
+}
+
+/// The holes of a function's code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Holes {
+    /// In order of their place.
+    pub(crate) holes: Vec<Hole>,
+    /// Other numbers that the code holds, sorted: an address that is one of them may share
+    /// what the compiler made for the number.
+    pub(crate) taken: Vec<u32>,
+}
+
+/// Why code cannot be patched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoHoles {
+    /// Bytes that are no instruction.
+    Undecodable,
+    /// A jump whose table's size is not known.
+    JumpTable,
+    /// A sentinel where none should be.
+    Unexpected,
+    /// A sentinel is nowhere: it may have been folded into something else.
+    Missing,
+}
+
+/// Numbers below this are not compared with addresses.
+const SMALLEST: u32 = 1 << 10;
+
+/// Finds the holes of `code`, which was compiled with `sentinels`.
+pub(crate) fn find(code: &[u8], sentinels: &Sentinels) -> Result<Holes, NoHoles> {
+    let mut search = Search::new(code, sentinels);
+    search.instructions()?;
+    search.constants()?;
+    let Search {
+        mut holes,
+        mut taken,
+        ..
+    } = search;
+    taken.sort_unstable();
+    taken.dedup();
+    let mut found = vec![false; sentinels.values.len()];
+    for hole in &holes {
+        found[hole.slot as usize] = true;
+    }
+    if !found.iter().all(|found| *found) {
+        return Err(NoHoles::Missing);
+    }
+    holes.sort_unstable();
+    Ok(Holes { holes, taken })
+}
+
+/// Whether the holes can hold `addresses`: distinct numbers stay distinct, and none becomes
+/// one that the code holds for another reason.
+pub(crate) fn fit(
+    holes: impl Iterator<Item = Hole>,
+    taken: impl Iterator<Item = u32>,
+    addresses: impl Fn(u32) -> Option<u32>,
+) -> bool {
+    let mut values: Vec<(u32, Option<(u32, i32)>)> = taken
+        .flat_map(|value| [value, value.wrapping_neg()])
+        .map(|value| (value, None))
+        .collect();
+    for hole in holes {
+        match addresses(hole.slot).and_then(|address| fill(address, hole)) {
+            Some(value) => values.push((value, Some((hole.slot, hole.addend)))),
+            None => return false,
+        }
+    }
+    values.sort_unstable();
+    values.dedup();
+    values.windows(2).all(|pair| pair[0].0 != pair[1].0)
+}
+
+/// What a hole holds; `None` if the code could not hold it there.
+pub(crate) fn fill(address: u32, hole: Hole) -> Option<u32> {
+    let value = i64::from(address) + i64::from(hole.addend);
+    let value = i32::try_from(value).ok()?;
+    let value = (value >= SMALLEST_VALUE).then_some(value)?;
+    let value = if hole.complement { -value } else { value };
+    Some(value.cast_unsigned())
+}
+
+/// Smaller numbers may be encoded in one byte.
+const SMALLEST_VALUE: i32 = 256;
+
+/// No constant is aligned to more, in bytes.
+const LARGEST_ALIGNMENT: usize = 64;
+
+/// How far back a table's size may have been put into a register.
+const BACK: usize = 12;
+
+struct Search<'s> {
+    code: &'s [u8],
+    sentinels: &'s Sentinels,
+    /// Sentinels with their slots, sorted.
+    sorted: Vec<(u32, u32)>,
+    /// Where instructions end, and constants begin.
+    end: u64,
+    /// Constants that instructions refer to: where they lie, and how large they are.
+    constants: Vec<(u64, usize)>,
+    holes: Vec<Hole>,
+    taken: Vec<u32>,
+}
+
+impl<'s> Search<'s> {
+    fn new(code: &'s [u8], sentinels: &'s Sentinels) -> Search<'s> {
+        let mut sorted: Vec<(u32, u32)> = sentinels
+            .values
+            .iter()
+            .zip(0..)
+            .map(|(sentinel, slot)| (sentinel.value, slot))
+            .collect();
+        sorted.sort_unstable();
+        Search {
+            code,
+            sentinels,
+            sorted,
+            end: code.len() as u64,
+            constants: Vec::new(),
+            holes: Vec::new(),
+            taken: Vec::new(),
+        }
+    }
+
+    /// Looks at every instruction, from the first on. Between instructions there are jump
+    /// tables (`Inst::JmpTableSeq` in `isa/x64/inst/emit.rs`), behind them constants.
+    fn instructions(&mut self) -> Result<(), NoHoles> {
+        let mut at = 0;
+        let mut sizes = Recent::default();
+        // Where an instruction takes the address of what may be a jump table.
+        let mut table = None;
+        while at < self.end {
+            let mut decoder = Decoder::with_ip(64, &self.code[at as usize..], at, DecoderOptions::NONE);
+            let mut instruction = Instruction::default();
+            loop {
+                if at >= self.end || self.is_padding(at) {
+                    at = at.max(self.end);
+                    break;
+                }
+                decoder.decode_out(&mut instruction);
+                if instruction.code() == Code::INVALID {
+                    return Err(NoHoles::Undecodable);
+                }
+                let offsets = decoder.get_constant_offsets(&instruction);
+                self.look(&instruction, &offsets)?;
+                let next = instruction.next_ip();
+                if instruction.code() == Code::Mov_r32_imm32 {
+                    sizes.push(Some(instruction.immediate32()));
+                } else {
+                    sizes.push(None);
+                }
+                if instruction.is_ip_rel_memory_operand() {
+                    let target = instruction.ip_rel_memory_address();
+                    if instruction.mnemonic() == Mnemonic::Lea {
+                        table = Some(target);
+                    } else if target >= next {
+                        self.end = self.end.min(target);
+                        self.constants.push((target, instruction.memory_size().size()));
+                    }
+                }
+                at = next;
+                if instruction.flow_control() == FlowControl::IndirectBranch {
+                    if table != Some(next) {
+                        return Err(NoHoles::JumpTable);
+                    }
+                    // The default target comes last.
+                    let size = sizes.find(&self.sentinels.tables).ok_or(NoHoles::JumpTable)?;
+                    at += 4 * (u64::from(size) + 1);
+                    if at > self.end {
+                        return Err(NoHoles::JumpTable);
+                    }
+                    self.check_table(next, at)?;
+                    break;
+                }
+            }
+        }
+        if at > self.end {
+            Err(NoHoles::Undecodable)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether nothing but zeros lies between here and the constants, which are aligned.
+    fn is_padding(&self, at: u64) -> bool {
+        let rest = &self.code[at as usize..self.end as usize];
+        rest.len() < LARGEST_ALIGNMENT && rest.iter().all(|byte| *byte == 0)
+    }
+
+    /// Whether every word at `start..end` leads to an instruction.
+    fn check_table(&self, start: u64, end: u64) -> Result<(), NoHoles> {
+        let table = &self.code[start as usize..end as usize];
+        for word in table.as_chunks::<4>().0 {
+            let target = start.cast_signed() + i64::from(i32::from_le_bytes(*word));
+            if !(0..self.end.cast_signed()).contains(&target) {
+                return Err(NoHoles::JumpTable);
+            }
+        }
+        Ok(())
+    }
+
+    fn look(
+        &mut self,
+        instruction: &Instruction,
+        offsets: &ConstantOffsets,
+    ) -> Result<(), NoHoles> {
+        let at = instruction.ip() as usize;
+        if offsets.has_displacement() && !instruction.is_ip_rel_memory_operand() {
+            let place = at + offsets.displacement_offset();
+            self.field(place, offsets.displacement_size(), Form::Sum)?;
+        }
+        let is_branch = !matches!(
+            instruction.flow_control(),
+            FlowControl::Next | FlowControl::Interrupt | FlowControl::Exception
+        );
+        if offsets.has_immediate() && !is_branch {
+            let place = at + offsets.immediate_offset();
+            let form = match instruction.mnemonic() {
+                Mnemonic::Add => Form::Sum,
+                Mnemonic::Mov | Mnemonic::Cmp => Form::Constant,
+                _ => Form::Other,
+            };
+            self.field(place, offsets.immediate_size(), form)?;
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, place: usize, size: usize, form: Form) -> Result<(), NoHoles> {
+        match size {
+            4 => {
+                let word = self.code[place..]
+                    .first_chunk::<4>()
+                    .map(|bytes| i32::from_le_bytes(*bytes))
+                    .ok_or(NoHoles::Undecodable)?;
+                self.word(place, word, form)
+            }
+            8 => {
+                let word = self.code[place..]
+                    .first_chunk::<8>()
+                    .map(|bytes| i64::from_le_bytes(*bytes))
+                    .ok_or(NoHoles::Undecodable)?;
+                for word in [word, word.wrapping_neg()] {
+                    if u32::try_from(word).is_ok_and(|word| self.near(word).is_some()) {
+                        return Err(NoHoles::Unexpected);
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn word(&mut self, place: usize, word: i32, form: Form) -> Result<(), NoHoles> {
+        let magnitude = word.unsigned_abs();
+        let Some((slot, addend)) = self.near(magnitude) else {
+            if magnitude >= SMALLEST {
+                self.taken.push(magnitude);
+            }
+            return Ok(());
+        };
+        let complement = word < 0;
+        let is_among = |list: &[(u32, i32)]| list.binary_search(&(slot, addend)).is_ok();
+        let allowed = match (form, complement) {
+            (Form::Sum, false) => true,
+            (Form::Constant, false) => is_among(&self.sentinels.constants),
+            (Form::Constant, true) => is_among(&self.sentinels.checked),
+            (Form::Sum, true) | (Form::Other, _) => false,
+        };
+        if !allowed {
+            return Err(NoHoles::Unexpected);
+        }
+        self.holes.push(Hole {
+            offset: place as u32,
+            slot,
+            addend,
+            complement,
+        });
+        Ok(())
+    }
+
+    /// The slot whose sentinel is near `value`, and the distance.
+    fn near(&self, value: u32) -> Option<(u32, i32)> {
+        let after = self.sorted.partition_point(|(sentinel, _)| *sentinel < value);
+        let around = after.saturating_sub(1)..(after + 1).min(self.sorted.len());
+        self.sorted[around]
+            .iter()
+            .filter(|(sentinel, slot)| {
+                let Sentinel { window, .. } = self.sentinels.values[*slot as usize];
+                value.abs_diff(*sentinel) <= window
+            })
+            .min_by_key(|(sentinel, _)| value.abs_diff(*sentinel))
+            .map(|(sentinel, slot)| (*slot, value.wrapping_sub(*sentinel).cast_signed()))
+    }
+
+    /// Looks at the constants behind the instructions. The compiler loads some addresses from
+    /// there, as numbers of 64 bits.
+    fn constants(&mut self) -> Result<(), NoHoles> {
+        let mut constants = std::mem::take(&mut self.constants);
+        constants.sort_unstable();
+        constants.dedup();
+        for (at, size) in constants {
+            let bytes = self.code.get(at as usize..).unwrap_or_default();
+            if let (4 | 8, Some(word)) = (size, bytes.first_chunk::<4>()) {
+                let high = if size == 8 { &bytes[4..8] } else { &[] };
+                if high.iter().all(|byte| *byte == 0) {
+                    self.word(at as usize, i32::from_le_bytes(*word), Form::Constant)?;
+                }
+            }
+        }
+        // Anywhere else there is none.
+        let words = self.code[self.end as usize..].as_chunks::<4>().0;
+        for (word, at) in words.iter().zip((self.end as u32..).step_by(4)) {
+            let word = u32::from_le_bytes(*word);
+            let is_hole = self.holes.iter().any(|hole| hole.offset == at);
+            let sorted = &self.sorted;
+            let is_sentinel = sorted.binary_search_by_key(&word, |(sentinel, _)| *sentinel);
+            if is_sentinel.is_ok() && !is_hole {
+                return Err(NoHoles::Unexpected);
+            }
+        }
+        Ok(())
+    }
+
+}
+
+/// What a number is in an instruction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// It is added to something: constants may have been folded into it.
+    Sum,
+    /// It stands alone.
+    Constant,
+    Other,
+}
+
+/// What the last instructions put into registers.
+#[derive(Default)]
+struct Recent {
+    numbers: [Option<u32>; BACK],
+    next: usize,
+}
+
+impl Recent {
+    fn push(&mut self, number: Option<u32>) {
+        self.numbers[self.next % BACK] = number;
+        self.next += 1;
+    }
+
+    /// The last number that is one of `sizes`.
+    fn find(&self, sizes: &[u32]) -> Option<u32> {
+        if let [size] = sizes {
+            return Some(*size);
+        }
+        (0..BACK)
+            .filter_map(|back| self.numbers[(self.next + BACK - 1 - back) % BACK])
+            .find(|number| sizes.contains(number))
+    }
+}

@@ -1,0 +1,228 @@
+//! Sentinels: what stands in a body for its addresses while it is compiled.
+//!
+//! A function with address slots is compiled once, with a number of its own in place of each
+//! address; [`crate::compiled`] finds the numbers in the code. They are of the same class as
+//! the addresses: the compiler chooses the same encodings and leaves out the same checks.
+
+use crate::module::Source;
+use crate::stencil::{self, AddressFacts, Class, Mention, Scratch, Slots};
+use wasmparser::{BinaryReader, FunctionBody};
+use wasmtime_environ::DefinedFuncIndex;
+
+/// Sentinels for constants lie in this range: positive as signed 32-bit numbers.
+const CONSTANTS: (u32, u32) = (1 << 28, (1 << 31) - (1 << 21));
+
+/// No sentinel is smaller: code holds many small numbers.
+const SMALLEST: u32 = 1 << 18;
+
+/// Sentinels lie a multiple of this apart: twice the window of an offset.
+const UNIT: u32 = 1 << 13;
+
+/// All sentinels have these low bits: no power of two, and no number that code is likely to
+/// hold, is near one.
+const LOW_BITS: u32 = 0x0ad3;
+
+/// Every sentinel is encoded in as many bytes.
+const WIDTH: usize = 5;
+
+/// A body with sentinels for its addresses.
+pub(crate) struct Sentinels {
+    body: Vec<u8>,
+    base: usize,
+    /// Where sentinels lie in the body, and how much further everything behind each lies than
+    /// in the input.
+    places: Vec<(u32, i32)>,
+    /// By slot.
+    pub(crate) values: Vec<Sentinel>,
+    /// Slots, with what may be added where the compiler sees a constant.
+    pub(crate) constants: Vec<(u32, i32)>,
+    /// The same where the compiler sees the complement.
+    pub(crate) checked: Vec<(u32, i32)>,
+    /// How many targets each `br_table` has, besides the default one.
+    pub(crate) tables: Vec<u32>,
+}
+
+/// What stands for a slot's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sentinel {
+    pub(crate) value: u32,
+    /// The largest constant that may be folded into it.
+    pub(crate) window: u32,
+}
+
+impl Sentinels {
+    /// Puts sentinels into the body of `function`. `None` if it has no slots, or there is no
+    /// room for so many sentinels.
+    pub(crate) fn of(source: Source<'_>, function: DefinedFuncIndex) -> Option<Sentinels> {
+        let index = source.function_index(function).as_u32();
+        let body = source.body(function);
+        let scratch = &mut Scratch::default();
+        let (mentions, slots) = stencil::address_slots(&source.facts, index, body, scratch).ok()?;
+        if slots.values.is_empty() {
+            return None;
+        }
+        let values = assign(&slots, &source.facts.addresses)?;
+        let near = |sentinel: &Sentinel| {
+            let near = |literal: &u32| literal.abs_diff(sentinel.value) <= 2 * sentinel.window;
+            slots.large.iter().any(near)
+        };
+        if values.iter().any(near) {
+            return None;
+        }
+        let mut sentinels = Sentinels {
+            body: Vec::with_capacity(body.as_bytes().len() + 2 * mentions.len()),
+            base: body.range().start,
+            places: Vec::new(),
+            values,
+            constants: slots.constants,
+            checked: slots.checked,
+            tables: slots.tables,
+        };
+        sentinels.write(body.as_bytes(), &mentions, &slots.of_mentions);
+        Some(sentinels)
+    }
+
+    fn write(&mut self, body: &[u8], mentions: &[Mention], slots: &[Option<(u32, i32)>]) {
+        let (mut copied, mut further) = (0, 0);
+        for (mention, slot) in mentions.iter().zip(slots) {
+            let Some((slot, distance)) = slot else {
+                continue;
+            };
+            self.body
+                .extend_from_slice(&body[copied..mention.start as usize]);
+            further += WIDTH as i32 - (mention.end - mention.start) as i32;
+            self.places.push((self.body.len() as u32, further));
+            let sentinel = self.values[*slot as usize].value;
+            write_wide(&mut self.body, sentinel.wrapping_add_signed(*distance));
+            copied = mention.end as usize;
+        }
+        self.body.extend_from_slice(&body[copied..]);
+    }
+
+    /// The body, for the compiler. Its operators are elsewhere than in the input:
+    /// [`source_offset`](Self::source_offset) leads back.
+    pub(crate) fn body(&self, features: wasmparser::WasmFeatures) -> FunctionBody<'_> {
+        FunctionBody::new(BinaryReader::new_features(&self.body, self.base, features))
+    }
+
+    /// The offset in the input of what lies at `offset` for the compiler.
+    pub(crate) fn source_offset(&self, offset: u32) -> Option<u32> {
+        let base = u32::try_from(self.base).ok()?;
+        let inside = offset.checked_sub(base)?;
+        let before = self.places.partition_point(|(place, _)| *place < inside);
+        let further = before.checked_sub(1).map_or(0, |last| self.places[last].1);
+        base.checked_add(inside.checked_add_signed(-further)?)
+    }
+}
+
+/// A sentinel for each slot, each at a distance from the others and of its class.
+fn assign(slots: &Slots, addresses: &AddressFacts) -> Option<Vec<Sentinel>> {
+    let [mut constants, mut near, mut far] = [
+        (Class::Constant, CONSTANTS),
+        (Class::Near, addresses.near_offsets()),
+        (Class::Far, addresses.far_offsets()),
+    ]
+    .map(|(class, range)| {
+        let count = slots.classes.iter().filter(|other| **other == class);
+        Spread::new(range, count.count())
+    });
+    let sentinel = |(slot, class): (usize, &Class)| {
+        let spread = match class {
+            Class::Constant => &mut constants,
+            Class::Near => &mut near,
+            Class::Far => &mut far,
+        };
+        Some(Sentinel {
+            value: spread.as_mut()?.next(),
+            window: slots.window(slot),
+        })
+    };
+    slots.classes.iter().enumerate().map(sentinel).collect()
+}
+
+/// Numbers that lie apart.
+struct Spread {
+    next: u32,
+    step: u32,
+}
+
+impl Spread {
+    /// `count` numbers in a range; `None` if they would lie too close.
+    fn new((first, last): (u32, u32), count: usize) -> Option<Spread> {
+        let first = first.max(SMALLEST).checked_next_multiple_of(UNIT)?;
+        let room = last.checked_sub(first)? / UNIT;
+        let step = room / u32::try_from(count).ok()?.checked_add(1)?;
+        (step > 0).then_some(Spread {
+            next: first + step.div_ceil(2) * UNIT + LOW_BITS,
+            step: step * UNIT,
+        })
+    }
+
+    fn next(&mut self) -> u32 {
+        let next = self.next;
+        self.next += self.step;
+        next
+    }
+}
+
+/// LEB128 of five bytes: what is positive is the same signed and unsigned.
+fn write_wide(out: &mut Vec<u8>, value: u32) {
+    for position in 0..WIDTH {
+        let more = if position + 1 < WIDTH { 0x80 } else { 0 };
+        out.push((value >> (7 * position) & 0x7f) as u8 | more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::EngineCompiler;
+    use crate::module::ParsedModule;
+
+    fn slots(class: Class, count: usize) -> Slots {
+        Slots {
+            values: vec![0; count],
+            classes: vec![class; count],
+            ..Slots::default()
+        }
+    }
+
+    #[test]
+    fn sentinels_lie_apart() {
+        let wasm = wat::parse_str("(module (memory 1024))").unwrap();
+        let engine = EngineCompiler::of(&wasmtime::Engine::default(), true).ok().unwrap();
+        let module = ParsedModule::parse(&engine, &wasm).unwrap();
+        let addresses = &module.facts.addresses;
+        for (class, count, range) in [
+            (Class::Constant, 1, CONSTANTS),
+            (Class::Constant, 2048, CONSTANTS),
+            (Class::Near, 1, (0, 32 << 20)),
+            (Class::Near, 1000, (0, 32 << 20)),
+            (Class::Far, 1, (32 << 20, 64 << 20)),
+            (Class::Far, 1000, (32 << 20, 64 << 20)),
+        ] {
+            let values = assign(&slots(class, count), addresses).unwrap();
+            for pair in values.windows(2) {
+                assert!(pair[1].value - pair[0].value >= 2 * pair[0].window, "{pair:?}");
+            }
+            let (first, last) = (values[0], values.last().unwrap());
+            assert!(first.value >= range.0 && last.value + last.window < range.1);
+        }
+        for class in [Class::Near, Class::Far] {
+            assert!(assign(&slots(class, 10_000), addresses).is_none());
+        }
+    }
+
+    #[test]
+    fn wide_numbers_read_as_what_they_are() {
+        for value in [0, 1, 1024, 0x1234_5678, (1 << 31) - 1] {
+            let mut bytes = Vec::new();
+            write_wide(&mut bytes, value);
+            let read = |bytes| BinaryReader::new(bytes, 0);
+            assert_eq!(read(&bytes).read_var_u32().unwrap(), value);
+            assert_eq!(read(&bytes).read_var_i32().unwrap(), value as i32);
+            assert_eq!(read(&bytes).read_var_i64().unwrap(), i64::from(value));
+            assert_eq!(read(&bytes).read_var_u64().unwrap(), u64::from(value));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What a module says that decides which of its constants may be addresses.
+
+use target_lexicon::Architecture;
+use wasmparser::MemArg;
+use wasmtime_environ::{Memory, MemoryKind, MemoryTunables, Module, Tunables};
+
+/// Constants below this are no addresses: small ones have encodings of their own, and most
+/// are sizes.
+const LOWEST: u64 = 1024;
+
+/// Constants from here on are no addresses: with what is folded into them they must stay
+/// positive as signed 32-bit numbers.
+const HIGHEST: u64 = (1 << 31) - (1 << 20);
+
+/// No access is larger than this, in bytes.
+const LARGEST_ACCESS: u64 = 16;
+
+/// Which constants of a module's bodies may be addresses.
+#[derive(Debug)]
+pub(crate) struct AddressFacts {
+    /// Addresses are below this.
+    end: u64,
+    memories: Vec<MemoryFacts>,
+}
+
+/// What decides how an access to a memory is checked.
+#[derive(Debug)]
+struct MemoryFacts {
+    /// The smallest size, in bytes.
+    least: u64,
+    /// The largest offset of an access whose bounds are not checked, whatever its index is.
+    unchecked: Option<u32>,
+    /// With a larger offset, the index is compared with 2^32 less offset and size.
+    complement: bool,
+}
+
+impl AddressFacts {
+    /// The facts of `module`. Without `slots`, and for targets whose rules are not known,
+    /// no constant is an address.
+    pub(crate) fn new(
+        module: &Module,
+        tunables: &Tunables,
+        architecture: Architecture,
+        page_size_log2: u8,
+        slots: bool,
+    ) -> AddressFacts {
+        let tunables = MemoryTunables::new(tunables, MemoryKind::LinearMemory);
+        let memories: Vec<MemoryFacts> = module
+            .memories
+            .values()
+            .map(|memory| MemoryFacts::new(memory, &tunables, page_size_log2))
+            .collect();
+        let end = memories
+            .iter()
+            .map(|memory| memory.least)
+            .max()
+            .filter(|_| slots && architecture == Architecture::X86_64);
+        AddressFacts {
+            end: end.unwrap_or(0).min(HIGHEST),
+            memories,
+        }
+    }
+
+    /// Whether a constant, or the offset of an access, may be an address.
+    #[inline]
+    pub(crate) fn is_candidate(&self, value: u64) -> bool {
+        (LOWEST..self.end).contains(&value)
+    }
+
+    /// Whether accesses with this offset need no check of bounds, whatever is accessed.
+    pub(crate) fn is_unchecked(&self, memory: u32, offset: u64) -> bool {
+        let facts = self.memories.get(memory as usize);
+        facts.is_some_and(|memory| memory.unchecked.is_some_and(|limit| offset <= limit.into()))
+    }
+
+    /// Whether an access to the memory at a constant index needs no check of bounds: the
+    /// memory is never smaller.
+    pub(crate) fn is_within(&self, access: &MemArg, index: i64) -> bool {
+        let Some(memory) = self.memories.get(access.memory as usize) else {
+            return false;
+        };
+        u64::try_from(index)
+            .ok()
+            .and_then(|index| index.checked_add(access.offset)?.checked_add(LARGEST_ACCESS))
+            .is_some_and(|end| end <= memory.least)
+    }
+
+    /// Whether a check of an access with a larger offset than those that need none compares
+    /// the index with the offset's complement.
+    pub(crate) fn is_complement_checked(&self, access: &MemArg) -> bool {
+        let memory = self.memories.get(access.memory as usize);
+        memory.is_some_and(|memory| memory.complement) && self.is_within(access, 0)
+    }
+
+    /// Whether indices of the first memory are 32 bits wide and its accesses mostly unchecked.
+    pub(crate) fn is_first_unchecked(&self) -> bool {
+        self.is_unchecked(0, 0)
+    }
+
+    /// The numbers that may stand for offsets of accesses that need no check, to any memory.
+    pub(crate) fn near_offsets(&self) -> (u32, u32) {
+        let limits = self.memories.iter().filter_map(|memory| memory.unchecked);
+        (0, limits.min().unwrap_or(0))
+    }
+
+    /// The numbers that may stand for larger offsets; with an index of zero every memory
+    /// always has what lies there.
+    pub(crate) fn far_offsets(&self) -> (u32, u32) {
+        let memories = self.memories.iter();
+        let first = memories.clone().filter_map(|memory| memory.unchecked).max();
+        let least = memories.map(|memory| memory.least).min().unwrap_or(0);
+        let last = least.min(HIGHEST).saturating_sub(LARGEST_ACCESS);
+        (first.map_or(0, |limit| limit + 1), last as u32)
+    }
+}
+
+impl MemoryFacts {
+    /// The cases of `bounds_check_field_access` in `bounds_checks.rs`.
+    fn new(memory: &Memory, tunables: &MemoryTunables<'_>, page_size_log2: u8) -> MemoryFacts {
+        let elided = memory.can_elide_bounds_check(tunables, page_size_log2)
+            && tunables.tunables().signals_based_traps;
+        let largest = memory.maximum_byte_size().unwrap_or(u64::MAX);
+        let limit = (tunables.reservation() + tunables.guard_size())
+            .checked_sub(u64::from(u32::MAX))
+            .and_then(|slack| slack.min(largest).min(HIGHEST).checked_sub(LARGEST_ACCESS));
+        let least = memory.minimum_byte_size().unwrap_or(0);
+        MemoryFacts {
+            least,
+            unchecked: limit.filter(|_| elided).map(|limit| limit as u32),
+            // Its case for memories whose bound is their reservation.
+            complement: elided
+                && tunables.reservation() == 1 << 32
+                && least <= tunables.reservation()
+                && !memory.memory_may_move(tunables),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What becomes of each slot while its uses are found out.
+
+/// Which slots stay slots. Slots that one value may hold alike share their fate.
+pub(super) struct Fates {
+    /// By slot: another one of the same fate, or itself.
+    same: Vec<u32>,
+    literal: Vec<bool>,
+    /// Constants that were added to addresses, where the compiler sees a constant.
+    addends: Vec<(u32, i32)>,
+    /// Constants that were added to addresses where they are accessed.
+    folded: Vec<(u32, i32)>,
+    /// What is added to addresses whose complements indices are compared with.
+    checked: Vec<(u32, i32)>,
+}
+
+/// The constants that the compiler may see of slots: slot and what is added to its address,
+/// sorted.
+pub(super) struct Numbers {
+    /// Where it sees a constant.
+    pub(super) constants: Vec<(u32, i32)>,
+    /// In addresses of accesses.
+    pub(super) folded: Vec<(u32, i32)>,
+    /// Where it sees the complement.
+    pub(super) checked: Vec<(u32, i32)>,
+}
+
+impl Fates {
+    pub(super) fn new(slots: usize) -> Fates {
+        Fates {
+            same: (0..slots as u32).collect(),
+            literal: vec![false; slots],
+            addends: Vec::new(),
+            folded: Vec::new(),
+            checked: Vec::new(),
+        }
+    }
+
+    fn root(&self, mut slot: u32) -> u32 {
+        while self.same[slot as usize] != slot {
+            slot = self.same[slot as usize];
+        }
+        slot
+    }
+
+    /// The slot's value is part of the stencil.
+    pub(super) fn literal(&mut self, slot: u32) {
+        let root = self.root(slot);
+        self.literal[root as usize] = true;
+    }
+
+    pub(super) fn unite(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.root(a), self.root(b));
+        if a != b {
+            self.same[b as usize] = a;
+            let literal = self.is_literal(b);
+            self.literal[a as usize] |= literal || self.literal[b as usize];
+        }
+    }
+
+    pub(super) fn is_literal(&self, slot: u32) -> bool {
+        self.literal[self.root(slot) as usize]
+    }
+
+    /// The compiler may see the constant that is the slot's value and `addend`.
+    pub(super) fn add(&mut self, slot: u32, addend: i32) {
+        if self.addends.last() != Some(&(slot, addend)) {
+            self.addends.push((slot, addend));
+        }
+    }
+
+    /// Memory is accessed at the slot's value and `addend`.
+    pub(super) fn fold(&mut self, slot: u32, addend: i32) {
+        if self.folded.last() != Some(&(slot, addend)) {
+            self.folded.push((slot, addend));
+        }
+    }
+
+    /// An index is compared with the complement of the slot's value and `addend`.
+    pub(super) fn check(&mut self, slot: u32, addend: i32) {
+        self.checked.push((slot, addend));
+    }
+
+    pub(super) fn numbers(&mut self) -> Numbers {
+        let [constants, folded, checked] =
+            [&mut self.addends, &mut self.folded, &mut self.checked].map(|list| {
+                let mut list = std::mem::take(list);
+                list.sort_unstable();
+                list.dedup();
+                list
+            });
+        Numbers {
+            constants,
+            folded,
+            checked,
+        }
+    }
+}

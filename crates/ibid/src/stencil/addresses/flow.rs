@@ -1,0 +1,1222 @@
+//! The use analysis: which constants of a body reach nothing but uses for which the shape
+//! of the code cannot depend on their value.
+//!
+//! One structured walk over the body, flow-sensitive, with the rules of `docs/keys.md`
+//! ("Address slots"), where each has its reason. What the walk does not know makes a
+//! constant literal.
+
+use super::fates::Fates;
+use super::survey::Loop;
+use super::AddressFacts;
+use super::value::{ANY, Value, magnitude};
+use crate::stencil::facts::ModuleFacts;
+use rustc_hash::FxHashSet;
+use wasmparser::{BlockType, BrTable, MemArg, Operator, VisitOperator, VisitSimdOperator};
+
+/// The walk gives up after this many rounds.
+const ROUNDS: usize = 4;
+
+/// ... or when it would copy more values than this where control flow meets.
+const LARGEST_STATE: usize = 1 << 22;
+
+/// Copies of at most so many bytes are not calls (`raw_bulk_memory_operation`).
+const INLINE_COPY: i64 = 128;
+
+/// The walk cannot go on: every constant is literal.
+pub(super) struct GaveUp;
+
+/// Loops and their locals for which the first round assumed too little.
+pub(super) type Unchanged = FxHashSet<(usize, u32)>;
+
+/// The walk over one body.
+pub(super) struct Walk<'w> {
+    facts: &'w ModuleFacts,
+    addresses: &'w AddressFacts,
+    /// By mention.
+    slots: &'w [u32],
+    /// By slot: the largest constant that may be folded into it.
+    windows: &'w [u32],
+    loops: &'w [Loop],
+    unchanged: &'w mut Unchanged,
+    fates: Fates,
+    next_mention: usize,
+    next_loop: usize,
+    frames: Vec<Frame>,
+    stack: Vec<Value>,
+    state: State,
+    copied: usize,
+    failed: bool,
+    again: bool,
+}
+
+/// What is known at a point of the body, besides the stack.
+#[derive(Clone, Default)]
+struct State {
+    locals: Vec<Value>,
+    /// The last store of the first memory that a load may see.
+    stored: Stored,
+    /// A global was set since the last call.
+    global_set: bool,
+}
+
+/// The last store to the first memory since the last call.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Stored {
+    /// Nothing that a load can be given.
+    #[default]
+    Nothing,
+    Value {
+        wide: bool,
+        offset: u64,
+        /// The address may be a constant.
+        fixed: bool,
+        value: Value,
+    },
+    /// Anything.
+    Unknown,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FrameKind {
+    Block,
+    Loop(usize),
+    If,
+    Else,
+}
+
+struct Frame {
+    kind: FrameKind,
+    /// Values on the stack below the block's parameters.
+    height: usize,
+    parameters: usize,
+    results: usize,
+    /// Code was reachable where the block began.
+    live: bool,
+    /// What reaches the block's end.
+    end: Option<(State, Vec<Value>)>,
+    /// What the `else` branch begins with.
+    otherwise: Option<(State, Vec<Value>)>,
+    /// Locals that a loop was assumed to change, with what they hold before it.
+    assumed: Vec<(u32, Value)>,
+}
+
+impl<'w> Walk<'w> {
+    pub(super) fn new(
+        facts: &'w ModuleFacts,
+        slots: &'w [u32],
+        windows: &'w [u32],
+        loops: &'w [Loop],
+        unchanged: &'w mut Unchanged,
+    ) -> Walk<'w> {
+        Walk {
+            facts,
+            addresses: &facts.addresses,
+            slots,
+            windows,
+            loops,
+            unchanged,
+            fates: Fates::new(windows.len()),
+            next_mention: 0,
+            next_loop: 0,
+            frames: Vec::new(),
+            stack: Vec::new(),
+            state: State::default(),
+            copied: 0,
+            failed: false,
+            again: false,
+        }
+    }
+
+    /// Walks over a body of the function `index`, whose operators `visit` brings up one by
+    /// one.
+    pub(super) fn run(
+        mut self,
+        index: u32,
+        locals: impl Iterator<Item = u32>,
+        visit: impl FnOnce(&mut Self) -> bool,
+    ) -> Result<(Fates, bool), GaveUp> {
+        let (parameters, results) = self.facts.function_arity(index).ok_or(GaveUp)?;
+        self.state.locals = vec![Value::Plain; parameters];
+        for count in locals {
+            let all = self.state.locals.len() + count as usize;
+            if all > 50_000 {
+                return Err(GaveUp);
+            }
+            self.state.locals.resize(all, Value::Const(0));
+        }
+        self.frames.push(Frame::new(FrameKind::Block, 0, 0, results, true));
+        let read = visit(&mut self);
+        if !read || self.failed {
+            return Err(GaveUp);
+        }
+        Ok((self.fates, self.again))
+    }
+
+    pub(super) fn rounds() -> usize {
+        ROUNDS
+    }
+
+    fn live(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.live)
+    }
+
+    fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(value);
+    }
+
+    fn pop(&mut self) -> Value {
+        let height = self.frames.last().map_or(0, |frame| frame.height);
+        if self.stack.len() <= height {
+            self.fail();
+            return Value::Derived(ANY);
+        }
+        self.stack.pop().unwrap_or(Value::Derived(ANY))
+    }
+
+    /// A use that code may depend on.
+    fn literal(&mut self, value: Value) {
+        if let Some(slot) = value.slot() {
+            self.fates.literal(slot);
+        }
+    }
+
+    /// Takes the next mention's slot.
+    fn mention(&mut self) -> u32 {
+        let Some(slot) = self.slots.get(self.next_mention) else {
+            self.fail();
+            return 0;
+        };
+        self.next_mention += 1;
+        *slot
+    }
+
+    /// A constant; `bits` is what it is as an unsigned number.
+    fn constant(&mut self, value: i64, bits: u64) {
+        let candidate = self.addresses.is_candidate(bits);
+        let slot = candidate.then(|| self.mention());
+        if !self.live() {
+            if let Some(slot) = slot {
+                self.fates.literal(slot);
+            }
+            return;
+        }
+        let value = match slot {
+            Some(slot) => self.address(slot, 0),
+            None => Value::Direct(value),
+        };
+        self.push(value);
+    }
+
+    fn address(&mut self, slot: u32, addend: i64) -> Value {
+        match i32::try_from(addend) {
+            Ok(addend) if addend.unsigned_abs() <= self.window(slot) => {
+                self.fates.add(slot, addend);
+                Value::Address { slot, addend }
+            }
+            _ => {
+                self.fates.literal(slot);
+                Value::Derived(ANY)
+            }
+        }
+    }
+
+    /// The largest constant that may be folded into any slot of the same fate.
+    fn window(&self, slot: u32) -> u32 {
+        self.windows.get(slot as usize).copied().unwrap_or(0)
+    }
+
+    fn sum(&mut self, slot: u32, bound: u32) -> Value {
+        if bound <= self.window(slot) {
+            Value::Sum { slot, bound }
+        } else {
+            self.fates.literal(slot);
+            Value::Derived(ANY)
+        }
+    }
+
+    fn add(&mut self, a: Value, b: Value) -> Value {
+        let bound = a.bound().saturating_add(b.bound());
+        match (a.kept(), b.kept()) {
+            (Value::Const(a), Value::Const(b)) => Value::Const(a.wrapping_add(b)),
+            (Value::Address { slot, addend }, Value::Const(constant))
+            | (Value::Const(constant), Value::Address { slot, addend }) => {
+                self.address(slot, constant.saturating_add(addend.into()))
+            }
+            (Value::Condition(_), _) | (_, Value::Condition(_)) => self.neither(a, b),
+            (a, b) => match (a.linear(), b.linear()) {
+                (Some(_), Some(_)) => self.neither(a, b),
+                (Some(slot), None) | (None, Some(slot)) => self.sum(slot, bound),
+                (None, None) => moved(a, b, bound),
+            },
+        }
+    }
+
+    fn subtract(&mut self, a: Value, b: Value) -> Value {
+        let bound = a.bound().saturating_add(b.bound());
+        match (a.kept(), b.kept()) {
+            (Value::Const(a), Value::Const(b)) => Value::Const(a.wrapping_sub(b)),
+            (Value::Address { slot, addend }, Value::Const(constant)) => {
+                self.address(slot, i64::from(addend).saturating_sub(constant))
+            }
+            (Value::Condition(_), _) | (_, Value::Condition(_)) => self.neither(a, b),
+            (a, b) => match (a.linear(), b.linear()) {
+                (Some(slot), None) => self.sum(slot, bound),
+                (None, None) if b.constant().is_some() => moved(a, b, bound),
+                (None, None) => Value::Derived(bound),
+                (_, Some(_)) => self.neither(a, b),
+            },
+        }
+    }
+
+    fn neither(&mut self, a: Value, b: Value) -> Value {
+        self.literal(a);
+        self.literal(b);
+        Value::Derived(ANY)
+    }
+
+    fn compare(&mut self, a: Value, b: Value) -> Value {
+        match (a, b) {
+            (Value::Address { slot, .. }, Value::Plain)
+            | (Value::Plain, Value::Address { slot, .. }) => Value::Condition(slot),
+            (a, b) => {
+                self.literal(a);
+                self.literal(b);
+                Value::Derived(1)
+            }
+        }
+    }
+
+    /// Masks, shifts, products: an opaque operand does not show its constants through them,
+    /// and with a constant they fold only if it does.
+    fn scale(&mut self, a: Value, b: Value) -> Value {
+        self.literal(a);
+        self.literal(b);
+        let small = |value: Value| match value {
+            Value::Plain | Value::Moved(_) => true,
+            Value::Derived(bound) => bound == 0,
+            _ => false,
+        };
+        match (a.kept(), b.kept()) {
+            (a, Value::Const(_)) | (Value::Const(_), a) if small(a) => Value::Derived(0),
+            (Value::Plain | Value::Derived(0), Value::Plain | Value::Derived(0)) => {
+                Value::Derived(0)
+            }
+            _ => Value::Derived(ANY),
+        }
+    }
+
+    fn select(&mut self) {
+        let condition = self.pop();
+        let (b, a) = (self.pop(), self.pop());
+        if condition.linear().is_some() || matches!(condition, Value::Condition(_)) {
+            if condition.linear().is_some() {
+                self.literal(condition);
+            }
+            self.literal(a);
+            self.literal(b);
+        }
+        if matches!(a, Value::Condition(_)) || matches!(b, Value::Condition(_)) {
+            self.literal(a);
+            self.literal(b);
+        }
+        let bound = a.bound().max(b.bound());
+        let value = match (a.linear(), b.linear()) {
+            (Some(a), Some(b)) => {
+                self.fates.unite(a, b);
+                if self.window(a) != self.window(b) {
+                    self.fates.literal(a);
+                }
+                self.sum(a, bound)
+            }
+            (Some(slot), None) | (None, Some(slot)) => self.sum(slot, bound),
+            (None, None) => Value::Derived(bound),
+        };
+        self.push(value);
+    }
+
+    /// The address of an access. Returns whether it may be a constant.
+    fn access(&mut self, address: Value, memarg: &MemArg, size: Option<i32>) -> bool {
+        let candidate = self.addresses.is_candidate(memarg.offset);
+        let offset_slot = candidate.then(|| self.mention());
+        if !self.live() {
+            if let Some(slot) = offset_slot {
+                self.fates.literal(slot);
+            }
+            return true;
+        }
+        let unchecked = self.addresses.is_unchecked(memarg.memory, memarg.offset);
+        let fits = match address {
+            Value::Address { slot, .. } | Value::Sum { slot, .. } => {
+                let window = u64::from(self.window(slot));
+                let near = memarg.offset.saturating_add(address.bound().into()) <= window;
+                if !unchecked || !near {
+                    self.literal(address);
+                } else if let Value::Address { addend, .. } = address {
+                    self.fates.fold(slot, addend + memarg.offset as i32);
+                }
+                false
+            }
+            Value::Condition(_) => {
+                self.literal(address);
+                false
+            }
+            Value::Plain | Value::Moved(_) | Value::Derived(0) => {
+                let checked = size.filter(|_| {
+                    !unchecked && self.addresses.is_complement_checked(memarg)
+                });
+                if let (Some(slot), Some(size)) = (offset_slot, checked) {
+                    self.fates.check(slot, size);
+                }
+                unchecked || checked.is_some()
+            }
+            Value::Derived(_) => false,
+            // As an index it is not negative.
+            Value::Const(value) | Value::Direct(value) => {
+                let near = offset_slot.filter(|slot| magnitude(value) <= self.window(*slot));
+                if let Some(slot) = near {
+                    self.fates.fold(slot, value as i32);
+                }
+                let direct = matches!(address, Value::Direct(_));
+                value >= 0
+                    && near.is_some()
+                    && (unchecked || direct && self.addresses.is_within(memarg, value))
+            }
+        };
+        if let Some(slot) = offset_slot
+            && !fits
+        {
+            self.fates.literal(slot);
+        }
+        !address.is_never_constant()
+    }
+
+    fn load(&mut self, wide: Option<bool>, size: i32, memarg: &MemArg) {
+        let address = self.pop_if_live();
+        let fixed = self.access(address, memarg, Some(size));
+        if !self.live() {
+            return;
+        }
+        let value = match (self.state.stored, wide) {
+            _ if memarg.memory != 0 => Value::Plain,
+            (Stored::Nothing, _) | (_, None) => Value::Plain,
+            (Stored::Unknown, Some(_)) => Value::Derived(ANY),
+            (
+                Stored::Value {
+                    wide: stored_wide,
+                    offset,
+                    fixed: stored_fixed,
+                    value,
+                },
+                Some(wide),
+            ) => {
+                let same = fixed || stored_fixed || offset == memarg.offset;
+                if wide == stored_wide && (same || !self.is_narrow_memory()) {
+                    value
+                } else {
+                    Value::Plain
+                }
+            }
+        };
+        self.push(value);
+    }
+
+    /// Whether the first memory's addresses are 32 bits wide, so that an offset is never
+    /// folded into an address that is not a constant.
+    fn is_narrow_memory(&self) -> bool {
+        self.addresses.is_first_unchecked()
+    }
+
+    fn store(&mut self, wide: Option<bool>, size: i32, memarg: &MemArg) {
+        let value = self.pop_if_live();
+        let address = self.pop_if_live();
+        let fixed = self.access(address, memarg, Some(size));
+        if !self.live() {
+            return;
+        }
+        if wide.is_none() || memarg.memory != 0 {
+            self.literal(value);
+        }
+        if memarg.memory == 0 {
+            self.state.stored = match wide {
+                Some(wide) => Stored::Value {
+                    wide,
+                    offset: memarg.offset,
+                    fixed,
+                    value,
+                },
+                None => Stored::Nothing,
+            };
+        }
+    }
+
+    fn pop_if_live(&mut self) -> Value {
+        if self.live() {
+            self.pop()
+        } else {
+            Value::Plain
+        }
+    }
+
+    fn call(&mut self, arity: Option<(usize, usize)>) {
+        let Some((parameters, results)) = arity else {
+            return self.fail();
+        };
+        for _ in 0..parameters {
+            self.pop();
+        }
+        self.state.stored = Stored::Nothing;
+        self.state.global_set = false;
+        for _ in 0..results {
+            self.push(Value::Plain);
+        }
+    }
+
+    fn block_arity(&self, ty: BlockType) -> Option<(usize, usize)> {
+        match ty {
+            BlockType::Empty => Some((0, 0)),
+            BlockType::Type(_) => Some((0, 1)),
+            BlockType::FuncType(index) => self.facts.type_arity(index),
+        }
+    }
+
+    fn enter(&mut self, kind: FrameKind, ty: BlockType) {
+        let live = self.live();
+        let Some((parameters, results)) = self.block_arity(ty) else {
+            return self.fail();
+        };
+        if live && kind == FrameKind::If {
+            let condition = self.pop();
+            if condition.linear().is_some() {
+                self.literal(condition);
+            }
+        }
+        let Some(height) = (if live {
+            self.stack.len().checked_sub(parameters)
+        } else {
+            Some(self.stack.len())
+        }) else {
+            return self.fail();
+        };
+        if live && height < self.frames.last().map_or(0, |frame| frame.height) {
+            return self.fail();
+        }
+        let mut frame = Frame::new(kind, height, parameters, results, live);
+        if live {
+            let parameters = &mut self.stack[height..];
+            parameters.iter_mut().for_each(|value| *value = value.kept());
+            match kind {
+                FrameKind::If => {
+                    frame.otherwise = Some((self.copy_state(), self.stack[height..].to_vec()));
+                }
+                FrameKind::Loop(number) => self.enter_loop(&mut frame, number),
+                FrameKind::Block | FrameKind::Else => {}
+            }
+        }
+        self.frames.push(frame);
+    }
+
+    fn enter_loop(&mut self, frame: &mut Frame, number: usize) {
+        let Some(this) = self.loops.get(number) else {
+            return self.fail();
+        };
+        for index in frame.height..self.stack.len() {
+            self.literal(self.stack[index]);
+            self.stack[index] = Value::Derived(ANY);
+        }
+        self.state.global_set |= this.sets_globals;
+        for local in &this.assigned {
+            let Some(value) = self.state.locals.get(*local as usize).copied() else {
+                return self.fail();
+            };
+            // Where the loop brings another value around, there is a parameter of a block.
+            // Where it does not, the local keeps its value.
+            let changed = !self.unchanged.contains(&(number, *local));
+            self.state.locals[*local as usize] = match value {
+                Value::Plain | Value::Moved(_) | Value::Derived(_) => value,
+                Value::Const(constant) | Value::Direct(constant) if !changed => {
+                    Value::Derived(magnitude(constant))
+                }
+                Value::Const(0) => Value::Derived(0),
+                _ if !changed => value,
+                _ => {
+                    frame.assumed.push((*local, value));
+                    Value::Plain
+                }
+            };
+        }
+    }
+
+    fn copy_state(&mut self) -> State {
+        self.copied += self.state.locals.len();
+        if self.copied > LARGEST_STATE {
+            self.fail();
+        }
+        self.state.clone()
+    }
+
+    /// The current state reaches the label `depth`.
+    fn branch(&mut self, depth: u32) {
+        let Some(index) = self.frames.len().checked_sub(1 + depth as usize) else {
+            return self.fail();
+        };
+        if let FrameKind::Loop(_) = self.frames[index].kind {
+            let parameters = self.frames[index].parameters;
+            self.top(parameters);
+            for position in self.stack.len().saturating_sub(parameters)..self.stack.len() {
+                self.literal(self.stack[position]);
+            }
+            let locals = &self.state.locals;
+            self.frames[index]
+                .assumed
+                .retain(|(local, before)| locals[*local as usize].may_be(*before));
+            return;
+        }
+        if index == 0 {
+            // To return: nothing is read there.
+            return;
+        }
+        let results = self.frames[index].results;
+        if !self.top(results) {
+            return;
+        }
+        let first = self.stack.len() - results;
+        self.copied += self.state.locals.len();
+        if self.copied > LARGEST_STATE {
+            return self.fail();
+        }
+        let values = &self.stack[first..];
+        match &mut self.frames[index].end {
+            Some((state, results)) => {
+                state.join(&self.state);
+                for (known, value) in results.iter_mut().zip(values) {
+                    *known = known.join(*value);
+                }
+            }
+            end => *end = Some((self.state.clone(), values.to_vec())),
+        }
+    }
+
+    /// The values of the innermost block may be those of a block's parameters.
+    fn keep_top(&mut self) {
+        let height = self.frames.last().map_or(0, |frame| frame.height);
+        if let Some(values) = self.stack.get_mut(height..) {
+            values.iter_mut().for_each(|value| *value = value.kept());
+        }
+    }
+
+    /// Whether there are `count` values on top of the stack.
+    fn top(&mut self, count: usize) -> bool {
+        let height = self.frames.last().map_or(0, |frame| frame.height);
+        let there = self.stack.len() >= height + count;
+        if !there {
+            self.fail();
+        }
+        there
+    }
+
+    /// What follows is not reached.
+    fn stop(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.live = false;
+            self.stack.truncate(frame.height);
+        }
+    }
+
+    fn otherwise(&mut self) {
+        if self.live() {
+            self.branch(0);
+        }
+        let Some(frame) = self.frames.last_mut() else {
+            return self.fail();
+        };
+        frame.kind = FrameKind::Else;
+        self.stack.truncate(frame.height);
+        if let Some((state, parameters)) = frame.otherwise.take() {
+            frame.live = true;
+            self.state = state;
+            self.stack.extend(parameters.into_iter().map(Value::kept));
+        }
+    }
+
+    fn end(&mut self) {
+        if self.live() {
+            match self.frames.last().map(|frame| frame.kind) {
+                // What falls out of a loop goes on as it is.
+                Some(FrameKind::Loop(_)) => {
+                    self.keep_top();
+                    let frame = self.frames.pop().expect("there is one");
+                    self.check_assumed(&frame);
+                    return;
+                }
+                _ => self.branch(0),
+            }
+        }
+        let Some(mut frame) = self.frames.pop() else {
+            return self.fail();
+        };
+        self.check_assumed(&frame);
+        self.stack.truncate(frame.height);
+        // Without `else` the parameters are the results.
+        if frame.kind == FrameKind::If
+            && let Some((state, values)) = frame.otherwise.take()
+        {
+            match &mut frame.end {
+                Some((known, results)) => {
+                    known.join(&state);
+                    for (known, value) in results.iter_mut().zip(values) {
+                        *known = known.join(value);
+                    }
+                }
+                end => *end = Some((state, values)),
+            }
+        }
+        if self.frames.is_empty() {
+            return;
+        }
+        match frame.end {
+            Some((state, results)) => {
+                self.state = state;
+                self.stack.extend(results.into_iter().map(Value::kept));
+                if let Some(outer) = self.frames.last_mut() {
+                    outer.live = true;
+                }
+            }
+            None => self.stop(),
+        }
+    }
+
+    /// Whether the locals of a loop that were taken for parameters of its block are such.
+    fn check_assumed(&mut self, frame: &Frame) {
+        if let FrameKind::Loop(number) = frame.kind {
+            for (local, _) in &frame.assumed {
+                self.again = true;
+                self.unchanged.insert((number, *local));
+            }
+        }
+    }
+
+    /// Bulk operations compare the sum of each address and the length with the memory's size,
+    /// and call a builtin; copies of few bytes become loads and stores.
+    fn bulk(&mut self, addresses: &[Value], length: Value, slots: bool) {
+        self.literal(length);
+        let constant = length.constant();
+        let slots = slots && self.addresses.is_first_unchecked();
+        for address in addresses {
+            let window = address.linear().map_or(0, |slot| self.window(slot));
+            // What is added is never negative.
+            let small = constant.is_none_or(|length| (0..=i64::from(window)).contains(&length))
+                && length.bound().saturating_add(address.bound()) <= window;
+            match *address {
+                Value::Address { slot, addend } if slots && small => {
+                    if let Some(length) = constant {
+                        self.fates.add(slot, addend + length as i32);
+                        for chunk in (0..=length.min(INLINE_COPY)).step_by(8) {
+                            self.fates.fold(slot, addend + chunk as i32);
+                        }
+                    }
+                }
+                Value::Sum { .. } if slots && small => {}
+                address => self.literal(address),
+            }
+        }
+        let is_call = length.is_never_constant()
+            || matches!(length, Value::Direct(length) if length > INLINE_COPY);
+        if is_call {
+            self.state.stored = Stored::Nothing;
+            return;
+        }
+        if let Stored::Value { value, .. } = self.state.stored {
+            self.literal(value);
+        }
+        self.state.stored = Stored::Unknown;
+    }
+
+    fn br_table(&mut self, targets: &BrTable<'_>) {
+        let index = self.pop();
+        self.literal(index);
+        let mut depths: Vec<u32> = Vec::with_capacity(targets.len() as usize + 1);
+        depths.push(targets.default());
+        for depth in targets.targets() {
+            match depth {
+                Ok(depth) => depths.push(depth),
+                Err(_) => return self.fail(),
+            }
+        }
+        depths.sort_unstable();
+        depths.dedup();
+        for depth in depths {
+            self.branch(depth);
+        }
+        self.stop();
+    }
+
+    /// Operators with rules of their own.
+    fn special(&mut self, operator: &Operator<'_>) {
+        match operator {
+            Operator::Block { blockty } => return self.enter(FrameKind::Block, *blockty),
+            Operator::Loop { blockty } => {
+                let number = self.next_loop;
+                self.next_loop += 1;
+                return self.enter(FrameKind::Loop(number), *blockty);
+            }
+            Operator::If { blockty } => return self.enter(FrameKind::If, *blockty),
+            Operator::Else => return self.otherwise(),
+            Operator::End => return self.end(),
+            Operator::I32Const { value } => {
+                return self.constant(i64::from(*value), u64::from(value.cast_unsigned()));
+            }
+            Operator::I64Const { value } => {
+                return self.constant(*value, value.cast_unsigned());
+            }
+            _ => {}
+        }
+        if !self.live() {
+            return;
+        }
+        match operator {
+            Operator::LocalGet { local_index } => {
+                match self.state.locals.get(*local_index as usize) {
+                    Some(value) => self.stack.push(*value),
+                    None => self.fail(),
+                }
+            }
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                let value = self.pop();
+                match self.state.locals.get_mut(*local_index as usize) {
+                    Some(local) => *local = value.kept(),
+                    None => return self.fail(),
+                }
+                if matches!(operator, Operator::LocalTee { .. }) {
+                    self.push(value);
+                }
+            }
+            Operator::GlobalGet { global_index } => {
+                let known = self.state.global_set || !self.facts.is_mutable_global(*global_index);
+                self.push(if known {
+                    Value::Derived(ANY)
+                } else {
+                    Value::Plain
+                });
+            }
+            Operator::GlobalSet { .. } => {
+                let value = self.pop();
+                self.literal(value);
+                self.state.global_set = true;
+            }
+            Operator::Br { relative_depth } => {
+                self.branch(*relative_depth);
+                self.stop();
+            }
+            Operator::BrIf { relative_depth } => {
+                let condition = self.pop();
+                if condition.linear().is_some() {
+                    self.literal(condition);
+                }
+                self.branch(*relative_depth);
+            }
+            Operator::BrTable { targets } => self.br_table(targets),
+            Operator::Return | Operator::Unreachable => self.stop(),
+            Operator::Call { function_index } => {
+                self.call(self.facts.function_arity(*function_index));
+            }
+            Operator::ReturnCall { .. } => self.stop(),
+            Operator::CallIndirect { type_index, .. } => {
+                let index = self.pop();
+                self.literal(index);
+                self.call(self.facts.type_arity(*type_index));
+            }
+            Operator::ReturnCallIndirect { .. } => {
+                let index = self.pop();
+                self.literal(index);
+                self.stop();
+            }
+            Operator::Drop => {
+                self.pop();
+            }
+            Operator::Select | Operator::TypedSelect { .. } => self.select(),
+            Operator::I32WrapI64 => {
+                let value = self.pop();
+                self.push(match value {
+                    Value::Const(value) | Value::Direct(value) => {
+                        Value::Const(i64::from(value as i32))
+                    }
+                    Value::Plain => Value::Moved(0),
+                    value => value,
+                });
+            }
+            Operator::I64ExtendI32S | Operator::I64ExtendI32U => {
+                let value = self.pop();
+                let signed = matches!(operator, Operator::I64ExtendI32S);
+                self.push(match value {
+                    Value::Const(value) | Value::Direct(value) => Value::Const(if signed {
+                        i64::from(value as i32)
+                    } else {
+                        i64::from(value as u32)
+                    }),
+                    Value::Plain => Value::Moved(0),
+                    value => value,
+                });
+            }
+            Operator::I32Eqz | Operator::I64Eqz => {
+                let value = self.pop();
+                if value.linear().is_some() {
+                    self.literal(value);
+                }
+                self.push(match value {
+                    Value::Condition(slot) => Value::Condition(slot),
+                    _ => Value::Derived(1),
+                });
+            }
+            Operator::MemoryCopy { dst_mem, src_mem } => {
+                let (length, source, target) = (self.pop(), self.pop(), self.pop());
+                let plain = *dst_mem == 0 && *src_mem == 0;
+                self.bulk(&[source, target], length, plain);
+            }
+            Operator::MemoryFill { mem } => {
+                let (length, value, target) = (self.pop(), self.pop(), self.pop());
+                self.literal(value);
+                self.bulk(&[target], length, *mem == 0);
+            }
+            Operator::MemoryInit { .. } => {
+                let (length, source, target) = (self.pop(), self.pop(), self.pop());
+                self.literal(source);
+                self.bulk(&[target], length, false);
+            }
+            _ => self.fail(),
+        }
+    }
+
+    fn binary(&mut self, rule: fn(&mut Self, Value, Value) -> Value) {
+        if self.live() {
+            let (b, a) = (self.pop(), self.pop());
+            let value = rule(self, a, b);
+            self.push(value);
+        }
+    }
+
+    fn mix(&mut self, a: Value, b: Value) -> Value {
+        self.literal(a);
+        self.literal(b);
+        Value::Derived(a.bound().saturating_add(b.bound()))
+    }
+
+    /// Operators that use their operands in any way, and give something new.
+    fn generic(&mut self, takes: u32, gives: u32, result: Value) {
+        if !self.live() {
+            return;
+        }
+        for _ in 0..takes {
+            let value = self.pop();
+            self.literal(value);
+        }
+        for _ in 0..gives {
+            self.push(result);
+        }
+    }
+
+    /// Atomic accesses check that the address is aligned. They are fences.
+    fn atomic(&mut self, takes: u32, gives: u32, memarg: Option<&MemArg>) {
+        if memarg.is_some_and(|memarg| self.addresses.is_candidate(memarg.offset)) {
+            let slot = self.mention();
+            self.fates.literal(slot);
+        }
+        self.generic(takes, gives, Value::Plain);
+        if self.live() {
+            self.state.stored = Stored::Nothing;
+        }
+    }
+
+    /// Accesses with a lane, and others of which only the address can be one.
+    fn other_access(&mut self, takes: u32, gives: u32, memarg: &MemArg) {
+        let (mut address, live) = (Value::Plain, self.live());
+        if live {
+            for _ in 0..takes {
+                address = self.pop();
+            }
+        }
+        self.access(address, memarg, None);
+        if !live {
+            return;
+        }
+        if gives == 0 && memarg.memory == 0 {
+            self.state.stored = Stored::Nothing;
+        }
+        for _ in 0..gives {
+            self.push(Value::Plain);
+        }
+    }
+}
+
+
+/// An opaque value and what may be a constant, added.
+fn moved(a: Value, b: Value, bound: u32) -> Value {
+    let (opaque, other) = if a.constant().is_some() {
+        (b, a)
+    } else {
+        (a, b)
+    };
+    if opaque.is_never_constant() && other.constant().is_some() {
+        Value::Moved(bound)
+    } else {
+        Value::Derived(bound)
+    }
+}
+
+impl State {
+    fn join(&mut self, other: &State) {
+        for (known, value) in self.locals.iter_mut().zip(&other.locals) {
+            *known = known.join(*value);
+        }
+        if self.stored != other.stored {
+            self.stored = Stored::Nothing;
+        }
+        self.global_set |= other.global_set;
+    }
+}
+
+impl Frame {
+    fn new(
+        kind: FrameKind,
+        height: usize,
+        parameters: usize,
+        results: usize,
+        live: bool,
+    ) -> Frame {
+        Frame {
+            kind,
+            height,
+            parameters,
+            results,
+            live,
+            end: None,
+            otherwise: None,
+            assumed: Vec::new(),
+        }
+    }
+}
+
+/// What the walk does at an operator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// By its arity; every operand is used in some way.
+    Generic,
+    /// The result is opaque, whatever the operands are.
+    Opaque,
+    /// The result is a small number.
+    Small,
+    Special,
+    Add,
+    Subtract,
+    Compare,
+    Scale,
+    Mix,
+    /// A load or store; `wide` is whether it has 64 bits, or 32, and nothing for others.
+    Load { wide: Option<bool>, size: i32 },
+    Store { wide: Option<bool>, size: i32 },
+    /// Any other access.
+    Access,
+    /// An atomic access or fence.
+    Atomic,
+    /// The body has no slots.
+    GiveUp,
+}
+
+const fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
+    if name.len() < prefix.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < prefix.len() {
+        if name[i] != prefix[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn contains(name: &[u8], part: &[u8]) -> bool {
+    let mut start = 0;
+    while start + part.len() <= name.len() {
+        let mut i = 0;
+        while i < part.len() && name[start + i] == part[i] {
+            i += 1;
+        }
+        if i == part.len() {
+            return true;
+        }
+        start += 1;
+    }
+    false
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && starts_with(a, b)
+}
+
+/// What an access is, by its operator's name: whether it is one of a whole integer of 64 bits,
+/// or 32, and its size in bytes.
+const fn size(name: &[u8]) -> (Option<bool>, i32) {
+    if same(name, b"I32Load") || same(name, b"I32Store") {
+        (Some(false), 4)
+    } else if same(name, b"I64Load") || same(name, b"I64Store") {
+        (Some(true), 8)
+    } else if same(name, b"F32Load") || same(name, b"F32Store") {
+        (None, 4)
+    } else if same(name, b"F64Load") || same(name, b"F64Store") {
+        (None, 8)
+    } else if contains(name, b"e8") || contains(name, b"d8") {
+        (None, 1)
+    } else if contains(name, b"e16") || contains(name, b"d16") {
+        (None, 2)
+    } else {
+        // I64Load32S, I64Load32U, I64Store32
+        (None, 4)
+    }
+}
+
+/// What an operator's immediate is, as far as it matters here.
+const fn has_memarg(arguments: &[&str]) -> bool {
+    !arguments.is_empty() && starts_with(arguments[0].as_bytes(), b"memarg")
+}
+
+/// The proposals whose operators the rules know.
+const fn is_known(proposal: &str) -> bool {
+    matches!(
+        proposal.as_bytes(),
+        b"mvp"
+            | b"sign_extension"
+            | b"saturating_float_to_int"
+            | b"bulk_memory"
+            | b"reference_types"
+            | b"simd"
+            | b"relaxed_simd"
+            | b"tail_call"
+            | b"threads"
+    )
+}
+
+const fn rule(proposal: &str, name: &str, arguments: &[&str]) -> Rule {
+    if !is_known(proposal) {
+        return Rule::GiveUp;
+    }
+    if same(proposal.as_bytes(), b"threads") {
+        return Rule::Atomic;
+    }
+    let name = name.as_bytes();
+    match name {
+        b"I32Add" | b"I64Add" => return Rule::Add,
+        b"I32Sub" | b"I64Sub" => return Rule::Subtract,
+        b"I32Mul" | b"I64Mul" | b"I32And" | b"I64And" | b"I32Shl" | b"I64Shl" | b"I32ShrS"
+        | b"I64ShrS" | b"I32ShrU" | b"I64ShrU" | b"I32Rotl" | b"I64Rotl" | b"I32Rotr"
+        | b"I64Rotr" | b"I32DivS" | b"I64DivS" | b"I32DivU" | b"I64DivU" | b"I32RemS"
+        | b"I64RemS" | b"I32RemU" | b"I64RemU" => return Rule::Scale,
+        b"I32Or" | b"I64Or" | b"I32Xor" | b"I64Xor" => return Rule::Mix,
+        b"I32Eq" | b"I32Ne" | b"I32LtS" | b"I32LtU" | b"I32GtS" | b"I32GtU" | b"I32LeS"
+        | b"I32LeU" | b"I32GeS" | b"I32GeU" | b"I64Eq" | b"I64Ne" | b"I64LtS" | b"I64LtU"
+        | b"I64GtS" | b"I64GtU" | b"I64LeS" | b"I64LeU" | b"I64GeS" | b"I64GeU" => {
+            return Rule::Compare;
+        }
+        b"I32Clz" | b"I32Ctz" | b"I32Popcnt" | b"I64Clz" | b"I64Ctz" | b"I64Popcnt" => {
+            return Rule::Small;
+        }
+        b"Nop" => return Rule::Generic,
+        b"Block" | b"Loop" | b"If" | b"Else" | b"End" | b"Br" | b"BrIf" | b"BrTable"
+        | b"Return" | b"Unreachable" | b"Call" | b"ReturnCall" | b"CallIndirect"
+        | b"ReturnCallIndirect" | b"Drop" | b"Select" | b"TypedSelect" | b"LocalGet"
+        | b"LocalSet" | b"LocalTee" | b"GlobalGet" | b"GlobalSet" | b"I32Const" | b"I64Const"
+        | b"I32WrapI64" | b"I64ExtendI32S" | b"I64ExtendI32U" | b"I32Eqz" | b"I64Eqz"
+        | b"MemoryCopy" | b"MemoryFill" | b"MemoryInit" => return Rule::Special,
+        _ => {}
+    }
+    if has_memarg(arguments) {
+        if contains(name, b"Lane") || contains(name, b"V128") {
+            return Rule::Access;
+        }
+        let (wide, size) = size(name);
+        return if contains(name, b"Load") {
+            Rule::Load { wide, size }
+        } else if contains(name, b"Store") {
+            Rule::Store { wide, size }
+        } else {
+            Rule::GiveUp
+        };
+    }
+    if starts_with(name, b"I32Trunc") || starts_with(name, b"I64Trunc") {
+        return Rule::Opaque;
+    }
+    Rule::Generic
+}
+
+macro_rules! define_visits {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
+        $(
+            #[inline]
+            fn $visit(&mut self $($(, $arg: $argty)*)?) {
+                const RULE: Rule = rule(
+                    stringify!($proposal),
+                    stringify!($op),
+                    &[$($(stringify!($arg)),*)?],
+                );
+                define_visits!(@body self $op [$($($arg)*)?] [$($($arg)*)?] ($($ann)*))
+            }
+        )*
+    };
+    (@body $self:ident $op:ident [$memarg:ident $($rest:ident)*] [memarg $($_rest:ident)*] (arity $takes:literal -> $gives:literal)) => {{
+        $( let _ = $rest; )*
+        match RULE {
+            Rule::Load { wide, size } => $self.load(wide, size, &$memarg),
+            Rule::Store { wide, size } => $self.store(wide, size, &$memarg),
+            Rule::Atomic => $self.atomic($takes, $gives, Some(&$memarg)),
+            Rule::Access => $self.other_access($takes, $gives, &$memarg),
+            _ => $self.fail(),
+        }
+    }};
+    (@body $self:ident $op:ident [$($arg:ident)*] [$($_arg:ident)*] (arity $takes:literal -> $gives:literal)) => {
+        match RULE {
+            Rule::Special => $self.special(&Operator::$op { $($arg),* }),
+            Rule::Add => $self.binary(Walk::add),
+            Rule::Subtract => $self.binary(Walk::subtract),
+            Rule::Compare => $self.binary(Walk::compare),
+            Rule::Scale => $self.binary(Walk::scale),
+            Rule::Mix => $self.binary(Walk::mix),
+            rule => {
+                $( let _ = $arg; )*
+                match rule {
+                    Rule::Generic => $self.generic($takes, $gives, Value::Derived(ANY)),
+                    Rule::Opaque => $self.generic($takes, $gives, Value::Plain),
+                    Rule::Atomic => $self.atomic($takes, $gives, None),
+                    Rule::Small => $self.generic($takes, $gives, Value::Derived(64)),
+                    _ => $self.fail(),
+                }
+            }
+        }
+    };
+    (@body $self:ident $op:ident [$($arg:ident)*] [$($_arg:ident)*] ($($ann:tt)*)) => {
+        match RULE {
+            Rule::Special => $self.special(&Operator::$op { $($arg),* }),
+            _ => {
+                $( let _ = $arg; )*
+                $self.fail()
+            }
+        }
+    };
+}
+
+impl<'a> VisitOperator<'a> for Walk<'_> {
+    type Output = ();
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = ()>> {
+        Some(self)
+    }
+
+    wasmparser::for_each_visit_operator!(define_visits);
+}
+
+impl<'a> VisitSimdOperator<'a> for Walk<'_> {
+    wasmparser::for_each_visit_simd_operator!(define_visits);
+}

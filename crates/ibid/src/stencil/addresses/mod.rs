@@ -1,0 +1,276 @@
+//! Address slots: which constants of a body may differ between two functions that share a
+//! stencil.
+
+mod facts;
+mod fates;
+mod flow;
+mod survey;
+mod value;
+
+pub(crate) use facts::AddressFacts;
+
+use super::facts::ModuleFacts;
+use fates::{Fates, Numbers};
+use flow::{GaveUp, Unchanged, Walk};
+use rustc_hash::FxHashMap;
+use survey::Survey;
+use wasmparser::{FunctionBody, OperatorsReader, OperatorsReaderAllocations, VisitOperator};
+
+/// The largest distance of what code holds from a slot's address, in bytes.
+const WINDOW: u32 = 1 << 15;
+
+/// The same for offsets of accesses, for which there is less room.
+const OFFSET_WINDOW: u32 = 1 << 12;
+
+/// A function has no slots if it mentions more addresses than this.
+pub(crate) const MOST_SLOTS: usize = 2048;
+
+/// A place in a body where a constant is written that may be an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mention {
+    /// Where its encoding lies in the body.
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) class: Class,
+    pub(crate) value: u32,
+}
+
+/// What decides how code holds a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Class {
+    /// A constant.
+    Constant = 0,
+    /// The offset of an access for which no bounds are checked.
+    Near = 1,
+    /// A larger offset: bounds are checked, unless the index is a constant.
+    Far = 2,
+}
+
+/// The slots of a body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slots {
+    /// Of each mention: its slot and its distance from the slot's address, if it has one. Slots
+    /// are numbered by first appearance.
+    pub(crate) of_mentions: Vec<Option<(u32, i32)>>,
+    /// The address of each slot.
+    pub(crate) values: Vec<u32>,
+    pub(crate) classes: Vec<Class>,
+    /// The constants that the compiler may see of each slot: slot and what is added, sorted.
+    pub(crate) constants: Vec<(u32, i32)>,
+    /// The same for those of which it may see the complement.
+    pub(crate) checked: Vec<(u32, i32)>,
+    /// How many targets each `br_table` of the body has, besides the default one.
+    pub(crate) tables: Vec<u32>,
+    /// Magnitudes of the large literals of the body, which no sentinel may be near.
+    pub(crate) large: Vec<u32>,
+}
+
+impl Slots {
+    /// The largest distance of what code holds from the slot's address.
+    pub(crate) fn window(&self, slot: usize) -> u32 {
+        self.classes[slot].window()
+    }
+}
+
+impl Class {
+    fn window(self) -> u32 {
+        match self {
+            Class::Constant => WINDOW,
+            Class::Near | Class::Far => OFFSET_WINDOW,
+        }
+    }
+}
+
+/// Finds the slots among `mentions`, which are those of the function `index`'s body, in
+/// order. The body need not be valid.
+pub(crate) fn decide(
+    facts: &ModuleFacts,
+    index: u32,
+    body: &FunctionBody<'_>,
+    mentions: &[Mention],
+    control: &mut OperatorsReaderAllocations,
+) -> Slots {
+    let candidates = Candidates::of(mentions);
+    if candidates.values.len() > MOST_SLOTS {
+        return Slots::default();
+    }
+    let mut survey = Survey::default();
+    if visit(body, control, &mut survey).is_none() {
+        return Slots::default();
+    }
+    // One half for what is folded into a constant, the other for its distance from the slot.
+    let classes = candidates.classes.iter();
+    let windows: Vec<u32> = classes.map(|class| class.window() / 2).collect();
+    let mut unchanged = Unchanged::default();
+    for _ in 0..Walk::rounds() {
+        let walk = Walk::new(
+            facts,
+            &candidates.of_mentions,
+            &windows,
+            &survey.loops,
+            &mut unchanged,
+        );
+        let Some(locals) = locals(body) else {
+            return Slots::default();
+        };
+        let walked = walk.run(index, locals.into_iter(), |walk| {
+            visit(body, control, walk).is_some()
+        });
+        match walked {
+            Err(GaveUp) => return Slots::default(),
+            Ok((_, true)) => {}
+            Ok((fates, false)) => return candidates.keep(fates, survey),
+        }
+    }
+    Slots::default()
+}
+
+fn locals(body: &FunctionBody<'_>) -> Option<Vec<u32>> {
+    body.get_locals_reader()
+        .ok()?
+        .into_iter()
+        .map(|local| Some(local.ok()?.0))
+        .collect()
+}
+
+/// Shows every operator of `body` to `visitor`.
+fn visit<'b, V: VisitOperator<'b, Output = ()>>(
+    body: &FunctionBody<'b>,
+    control: &mut OperatorsReaderAllocations,
+    visitor: &mut V,
+) -> Option<()> {
+    let reader = body.get_binary_reader_for_operators().ok()?;
+    let mut operators = OperatorsReader::new_with_allocs(reader, std::mem::take(control));
+    while !operators.eof() {
+        operators.visit_operator(visitor).ok()?;
+    }
+    *control = operators.into_allocations();
+    Some(())
+}
+
+/// Constants that may be addresses: equal ones are one.
+struct Candidates {
+    of_mentions: Vec<u32>,
+    values: Vec<u32>,
+    classes: Vec<Class>,
+    /// Those that are offsets of different classes.
+    mixed: Vec<u32>,
+}
+
+impl Candidates {
+    fn of(mentions: &[Mention]) -> Candidates {
+        let mut numbers: FxHashMap<u32, u32> = FxHashMap::default();
+        let mut candidates = Candidates {
+            of_mentions: Vec::with_capacity(mentions.len()),
+            values: Vec::new(),
+            classes: Vec::new(),
+            mixed: Vec::new(),
+        };
+        for mention in mentions {
+            let number = *numbers.entry(mention.value).or_insert_with(|| {
+                candidates.values.push(mention.value);
+                candidates.classes.push(Class::Constant);
+                candidates.values.len() as u32 - 1
+            });
+            let class = &mut candidates.classes[number as usize];
+            if class.min(&mut mention.class.clone()) != &Class::Constant && *class != mention.class {
+                candidates.mixed.push(number);
+            }
+            *class = mention.class.max(*class);
+            candidates.of_mentions.push(number);
+        }
+        candidates
+    }
+
+    /// The slots that are left, numbered anew.
+    fn keep(self, mut fates: Fates, survey: Survey) -> Slots {
+        self.mixed.iter().for_each(|number| fates.literal(*number));
+        let numbers = fates.numbers();
+        let bases = self.gather(&mut fates, &numbers);
+        let Numbers {
+            constants, checked, ..
+        } = numbers;
+        let mut numbers: Vec<Option<u32>> = vec![None; self.values.len()];
+        let mut slots = Slots {
+            tables: survey.tables,
+            large: survey.large,
+            ..Slots::default()
+        };
+        // Of the candidate: its slot's number, and the distance from the slot's address.
+        let mut place = |slots: &mut Slots, candidate: u32| {
+            if fates.is_literal(candidate) {
+                return None;
+            }
+            let base = bases[candidate as usize] as usize;
+            let number = *numbers[base].get_or_insert_with(|| {
+                slots.values.push(self.values[base]);
+                slots.classes.push(self.classes[base]);
+                slots.values.len() as u32 - 1
+            });
+            let distance = self.values[candidate as usize].wrapping_sub(self.values[base]);
+            Some((number, distance.cast_signed()))
+        };
+        for candidate in &self.of_mentions {
+            let place = place(&mut slots, *candidate);
+            slots.of_mentions.push(place);
+        }
+        let mut places = |slots: &mut Slots, numbers: Vec<(u32, i32)>| {
+            let mut numbers: Vec<(u32, i32)> = numbers
+                .into_iter()
+                .filter_map(|(candidate, addend)| {
+                    let (slot, distance) = place(slots, candidate)?;
+                    Some((slot, distance + addend))
+                })
+                .collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers
+        };
+        slots.constants = places(&mut slots, constants);
+        slots.checked = places(&mut slots, checked);
+        slots
+    }
+
+    /// Where two candidates give one number, the compiler may share it: they become one slot,
+    /// and their distance is part of the stencil. By candidate, that of the slot's address.
+    fn gather(
+        &self,
+        fates: &mut Fates,
+        seen: &Numbers,
+    ) -> Vec<u32> {
+        let mut bases: Vec<u32> = (0..self.values.len() as u32).collect();
+        let value = |candidate: u32| i64::from(self.values[candidate as usize]);
+        let mut numbers: Vec<(i64, u32)> = bases.iter().map(|c| (value(*c), *c)).collect();
+        let number = |(c, addend): &(u32, i32)| (value(*c) + i64::from(*addend), *c);
+        numbers.extend(seen.constants.iter().chain(&seen.folded).map(number));
+        // Complements are numbers of their own.
+        let complement = |added| {
+            let (value, candidate) = number(added);
+            (-value, candidate)
+        };
+        numbers.extend(seen.checked.iter().map(complement));
+        numbers.sort_unstable();
+        numbers.dedup();
+        for pair in numbers.windows(2) {
+            let [(first, a), (second, b)] = pair else {
+                continue;
+            };
+            if first != second {
+                continue;
+            }
+            let [a, b] = [a, b].map(|c| bases[*c as usize]);
+            let (a, b) = (a.min(b), a.max(b));
+            fates.unite(a, b);
+            let reach = u64::from(self.classes[a as usize].window() / 2);
+            let apart = |c: &u32| value(*c).abs_diff(value(a)) > reach;
+            if (0..).zip(&bases).any(|(c, base)| *base == b && apart(&c))
+                || self.classes[a as usize] != self.classes[b as usize]
+            {
+                fates.literal(a);
+            }
+            bases.iter_mut().filter(|base| **base == b).for_each(|base| *base = a);
+        }
+        bases
+    }
+}

@@ -1,0 +1,119 @@
+//! What the walk over a body has to know beforehand: which locals each loop assigns.
+
+use wasmparser::{Operator, VisitOperator, VisitSimdOperator};
+
+/// A loop of a body.
+#[derive(Default)]
+pub(super) struct Loop {
+    /// The locals that it assigns, sorted.
+    pub(super) assigned: Vec<u32>,
+    /// It assigns a global.
+    pub(super) sets_globals: bool,
+}
+
+/// Finds the loops of a body, in the order in which they begin.
+#[derive(Default)]
+pub(super) struct Survey {
+    pub(super) loops: Vec<Loop>,
+    /// The targets that each `br_table` has besides the default one.
+    pub(super) tables: Vec<u32>,
+    /// Magnitudes of constants and offsets that are too large for most uses.
+    pub(super) large: Vec<u32>,
+    /// Open blocks, those that are loops with their number.
+    open: Vec<Option<usize>>,
+}
+
+impl Survey {
+    fn constant(&mut self, value: i64) {
+        if let Ok(magnitude) = u32::try_from(value.unsigned_abs())
+            && magnitude >= LARGE
+        {
+            self.large.push(magnitude);
+        }
+    }
+
+    fn look(&mut self, operator: &Operator<'_>) {
+        match operator {
+            Operator::Block { .. } | Operator::If { .. } => self.open.push(None),
+            Operator::Loop { .. } => {
+                self.open.push(Some(self.loops.len()));
+                self.loops.push(Loop::default());
+            }
+            Operator::End => {
+                if let Some(Some(number)) = self.open.pop() {
+                    let assigned = &mut self.loops[number].assigned;
+                    assigned.sort_unstable();
+                    assigned.dedup();
+                }
+            }
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                for number in self.open.iter().flatten() {
+                    let assigned = &mut self.loops[*number].assigned;
+                    if assigned.last() != Some(local_index) {
+                        assigned.push(*local_index);
+                    }
+                }
+            }
+            Operator::GlobalSet { .. } => {
+                for number in self.open.iter().flatten() {
+                    self.loops[*number].sets_globals = true;
+                }
+            }
+            Operator::BrTable { targets } => self.tables.push(targets.len()),
+            Operator::I32Const { value } => self.constant(i64::from(*value)),
+            Operator::I64Const { value } => self.constant(*value),
+            Operator::F32Const { value } => self.constant(i64::from(value.bits())),
+            _ => {}
+        }
+    }
+}
+
+/// Constants below this, and offsets, are not looked at.
+const LARGE: u32 = 1 << 17;
+
+/// Whether the survey looks at an operator.
+const fn is_looked_at(name: &str) -> bool {
+    matches!(
+        name.as_bytes(),
+        b"Block"
+            | b"If"
+            | b"Loop"
+            | b"End"
+            | b"LocalSet"
+            | b"LocalTee"
+            | b"GlobalSet"
+            | b"BrTable"
+            | b"I32Const"
+            | b"I64Const"
+            | b"F32Const"
+    )
+}
+
+macro_rules! define_visits {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
+        $(
+            #[inline]
+            fn $visit(&mut self $($(, $arg: $argty)*)?) {
+                if const { is_looked_at(stringify!($op)) } {
+                    self.look(&Operator::$op $({ $($arg),* })?);
+                } else {
+                    $($( let _ = $arg; )*)?
+                }
+            }
+        )*
+    };
+}
+
+impl<'a> VisitOperator<'a> for Survey {
+    type Output = ();
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = ()>> {
+        Some(self)
+    }
+
+    wasmparser::for_each_visit_operator!(define_visits);
+}
+
+impl<'a> VisitSimdOperator<'a> for Survey {
+    wasmparser::for_each_visit_simd_operator!(define_visits);
+}
