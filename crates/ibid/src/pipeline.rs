@@ -675,15 +675,17 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             .collect()
     }
 
-    /// Compiles every function that was not compiled just now, with no cache at all,
-    /// and compares all its bytes. Says how many.
+    /// Compiles every function that was not compiled just now, or was with sentinels for its
+    /// addresses, with no cache and no sentinels, and compares all its bytes. Says how many.
     fn verify(&self) -> Result<u64, Refused> {
         let (engine, module, codes) = (self.context.engine, self.source, &self.codes);
         let held = self.held.as_bytes();
         let reused: Vec<(&Unit<'_>, FunctionParameters)> = self
             .units
             .iter()
-            .filter(|unit| unit.found != Found::Compiled)
+            .filter(|unit| {
+                unit.found != Found::Compiled || unit.parameters.read(held).has_addresses()
+            })
             .map(|unit| (unit, self.parameters(unit)))
             .collect();
         let count = reused.len() as u64;

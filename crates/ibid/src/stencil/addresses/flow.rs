@@ -704,7 +704,8 @@ impl<'w> Walk<'w> {
     fn bulk(&mut self, addresses: &[Value], length: Value, slots: bool) {
         self.literal(length);
         let constant = length.constant();
-        let slots = slots && self.addresses.is_first_unchecked();
+        // A length that was taken for an address is a large constant.
+        let slots = slots && self.addresses.is_first_unchecked() && length.slot().is_none();
         for address in addresses {
             let window = address.linear().map_or(0, |slot| self.window(slot));
             // What is added is never negative.
@@ -899,9 +900,10 @@ impl<'w> Walk<'w> {
     }
 
     fn mix(&mut self, a: Value, b: Value) -> Value {
-        self.literal(a);
-        self.literal(b);
-        Value::Derived(a.bound().saturating_add(b.bound()))
+        match (a.slot(), b.slot()) {
+            (None, None) => Value::Derived(a.bound().saturating_add(b.bound())),
+            _ => self.neither(a, b),
+        }
     }
 
     /// Operators that use their operands in any way, and give something new.
