@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use wasmparser::{ValidatorResources, WasmModuleResources};
 use wasmtime_environ::{
-    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalIndex, Limits, Memory,
+    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalConstValue, GlobalIndex, Limits, Memory,
     MemoryIndex, MemoryKind, MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation,
     ModuleTypesBuilder, Table, TableIndex, TagIndex, Tunables, TypeTrace, VMOffsets,
     WasmCompositeInnerType, WasmSubType,
@@ -42,8 +42,8 @@ pub(crate) struct ModuleFacts {
     resources: Option<ValidatorResources>,
     data: Vec<Option<u32>>,
     elements: Vec<Option<u32>>,
-    /// Of each global.
-    mutable: Vec<bool>,
+    /// What reading a global gives the compiler, of each.
+    globals_read: Vec<GlobalRead>,
     /// Which constants may be addresses.
     pub(crate) addresses: AddressFacts,
 }
@@ -180,7 +180,11 @@ impl ModuleFacts {
                 translation.passive_elem_map[ElemIndex::from_u32(i)].map(|i| i.as_u32())
             }),
             resources,
-            mutable: module.globals.values().map(|global| global.mutability).collect(),
+            globals_read: module
+                .globals
+                .keys()
+                .map(|index| GlobalRead::of(module, index))
+                .collect(),
             addresses: AddressFacts::new(
                 module,
                 &engine.tunables,
@@ -323,8 +327,8 @@ impl ModuleFacts {
         self.types[interned as usize].arity
     }
 
-    pub(crate) fn is_mutable_global(&self, index: u32) -> bool {
-        self.mutable.get(index as usize).copied().unwrap_or(false)
+    pub(crate) fn global_read(&self, index: u32) -> Option<GlobalRead> {
+        self.globals_read.get(index as usize).copied()
     }
 
     /// A memory as accesses that need no check of bounds see it.
@@ -597,19 +601,44 @@ fn global_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, i
 
 /// The value of an immutable global with a simple initializer, which is folded into
 /// the code; `FuncEnvironment::get_const_value_for_global` reads no other.
+/// What reading a global gives the compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GlobalRead {
+    /// Something that it knows nothing of.
+    Opaque,
+    /// An integer.
+    Constant(i64),
+    /// Any other constant.
+    Other,
+}
+
+impl GlobalRead {
+    fn of(module: &Module, index: GlobalIndex) -> GlobalRead {
+        match constant_value(module, index) {
+            None => GlobalRead::Opaque,
+            Some(GlobalConstValue::I32(value)) => GlobalRead::Constant((*value).into()),
+            Some(GlobalConstValue::I64(value)) => GlobalRead::Constant(*value),
+            Some(_) => GlobalRead::Other,
+        }
+    }
+}
+
+/// The value of a global that the module defines and never assigns
+/// (`FuncEnvironment::get_const_value_for_global`).
+fn constant_value(module: &Module, index: GlobalIndex) -> Option<&GlobalConstValue> {
+    let defined = module.defined_global_index(index)?;
+    if module.globals[index].mutability {
+        return None;
+    }
+    let found = module
+        .global_initializers
+        .binary_search_by_key(&defined, |(defined, _)| *defined)
+        .ok()?;
+    Some(&module.global_initializers[found].1)
+}
+
 fn global_value(out: &mut Writer, module: &Module, index: GlobalIndex) {
-    let immutable = !module.globals[index].mutability;
-    let value = module
-        .defined_global_index(index)
-        .filter(|_| immutable)
-        .and_then(|defined| {
-            let found = module
-                .global_initializers
-                .binary_search_by_key(&defined, |(defined, _)| *defined)
-                .ok()?;
-            Some(&module.global_initializers[found].1)
-        });
-    serialize(out, &value);
+    serialize(out, &constant_value(module, index));
 }
 
 fn tag_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, index: TagIndex) {

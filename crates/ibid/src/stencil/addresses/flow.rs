@@ -9,7 +9,7 @@ use super::fates::Fates;
 use super::survey::Loop;
 use super::AddressFacts;
 use super::value::{ANY, Value, magnitude};
-use crate::stencil::facts::ModuleFacts;
+use crate::stencil::facts::{GlobalRead, ModuleFacts};
 use rustc_hash::FxHashSet;
 use wasmparser::{BlockType, BrTable, MemArg, Operator, VisitOperator, VisitSimdOperator};
 
@@ -796,12 +796,13 @@ impl<'w> Walk<'w> {
                 }
             }
             Operator::GlobalGet { global_index } => {
-                let known = self.state.global_set || !self.facts.is_mutable_global(*global_index);
-                self.push(if known {
-                    Value::Derived(ANY)
-                } else {
-                    Value::Plain
-                });
+                let value = match self.facts.global_read(*global_index) {
+                    Some(GlobalRead::Constant(value)) => Value::Const(value),
+                    Some(GlobalRead::Opaque) if !self.state.global_set => Value::Plain,
+                    Some(_) => Value::Derived(ANY),
+                    None => return self.fail(),
+                };
+                self.push(value);
             }
             Operator::GlobalSet { .. } => {
                 let value = self.pop();
