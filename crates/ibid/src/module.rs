@@ -6,8 +6,8 @@ use std::ops::Deref;
 use wasmparser::{BranchHint, FuncToValidate, FunctionBody, SectionLimited, ValidatorResources};
 use wasmtime_environ::error::{Context as _, Result};
 use wasmtime_environ::{
-    DefinedFuncIndex, FuncIndex, FunctionBodyData, ModuleEnvironment, ModuleTranslation,
-    ModuleTypesBuilder, PrimaryMap, StaticModuleIndex,
+    DefinedFuncIndex, FuncIndex, FunctionBodyData, GlobalConstValue, MemoryInit, MemoryInitializer,
+    ModuleEnvironment, ModuleTranslation, ModuleTypesBuilder, PrimaryMap, StaticModuleIndex,
 };
 
 /// A module whose sections have been read and validated, its function bodies not.
@@ -38,6 +38,7 @@ impl<'w> ParsedModule<'w> {
         )
         .translate(parser, wasm)
         .context("failed to parse WebAssembly module")?;
+        let data_start = data_start(&translation);
         let align = engine.compiler().page_size_align();
         translation.finalize_memory_init(
             &engine.tunables,
@@ -51,7 +52,7 @@ impl<'w> ParsedModule<'w> {
             .values()
             .next()
             .map(|body| body.validator.resources.clone());
-        let facts = ModuleFacts::new(&translation, &types, resources, engine);
+        let facts = ModuleFacts::new(&translation, &types, resources, engine, data_start);
         Ok(ParsedModule {
             translation,
             types,
@@ -75,6 +76,19 @@ impl<'w> ParsedModule<'w> {
     ) -> Option<SectionLimited<'w, BranchHint>> {
         self.translation.branch_hints(self.function_index(function))
     }
+}
+
+/// The lowest address that an active data segment begins at; 0 if one is not known.
+fn data_start(translation: &ModuleTranslation<'_>) -> u64 {
+    let MemoryInit::Unprocessed(segments) = &translation.memory_init else {
+        return 0;
+    };
+    let start = |segment: &MemoryInitializer<'_>| match segment.offset.const_eval() {
+        Some(GlobalConstValue::I32(offset)) => u64::from(offset.cast_unsigned()),
+        Some(GlobalConstValue::I64(offset)) => offset.cast_unsigned(),
+        _ => 0,
+    };
+    segments.iter().map(start).min().unwrap_or(0)
 }
 
 /// A parsed module, and the bodies that go with it: its own, or others.

@@ -15,12 +15,9 @@ const CONSTANTS: (u32, u32) = (1 << 28, (1 << 31) - (1 << 21));
 /// No sentinel is smaller: code holds many small numbers.
 const SMALLEST: u32 = 1 << 18;
 
-/// Sentinels lie a multiple of this apart: twice the window of an offset.
-const UNIT: u32 = 1 << 13;
-
 /// All sentinels have these low bits: no power of two, and no number that code is likely to
 /// hold, is near one.
-const LOW_BITS: u32 = 0x0ad3;
+const LOW_BITS: u32 = 0x1ad3;
 
 /// Every sentinel is encoded in as many bytes.
 const WIDTH: usize = 5;
@@ -62,13 +59,6 @@ impl Sentinels {
             return None;
         }
         let values = assign(&slots, &source.facts.addresses)?;
-        let near = |sentinel: &Sentinel| {
-            let near = |literal: &u32| literal.abs_diff(sentinel.value) <= 2 * sentinel.window;
-            slots.large.iter().any(near)
-        };
-        if values.iter().any(near) {
-            return None;
-        }
         let mut sentinels = Sentinels {
             body: Vec::with_capacity(body.as_bytes().len() + 2 * mentions.len()),
             base: body.range().start,
@@ -115,8 +105,11 @@ impl Sentinels {
     }
 }
 
-/// A sentinel for each slot, each at a distance from the others and of its class.
+/// A sentinel for each slot, each at a distance from the others and from the body's literals,
+/// and of its class. `None` if there is no room.
 fn assign(slots: &Slots, addresses: &AddressFacts) -> Option<Vec<Sentinel>> {
+    let mut literals = slots.large.clone();
+    literals.sort_unstable();
     let [mut constants, mut near, mut far] = [
         (Class::Constant, CONSTANTS),
         (Class::Near, addresses.near_offsets()),
@@ -124,44 +117,55 @@ fn assign(slots: &Slots, addresses: &AddressFacts) -> Option<Vec<Sentinel>> {
     ]
     .map(|(class, range)| {
         let count = slots.classes.iter().filter(|other| **other == class);
-        Spread::new(range, count.count())
+        Spread::new(range, count.count(), class.window())
     });
-    let sentinel = |(slot, class): (usize, &Class)| {
+    let sentinel = |class: &Class| {
         let spread = match class {
             Class::Constant => &mut constants,
             Class::Near => &mut near,
             Class::Far => &mut far,
         };
         Some(Sentinel {
-            value: spread.as_mut()?.next(),
-            window: slots.window(slot),
+            value: spread.as_mut()?.next(&literals)?,
+            window: class.window(),
         })
     };
-    slots.classes.iter().enumerate().map(sentinel).collect()
+    slots.classes.iter().map(sentinel).collect()
 }
 
-/// Numbers that lie apart.
+/// Numbers that lie apart: one from each of many stretches of equal length.
 struct Spread {
-    next: u32,
-    step: u32,
+    window: u32,
+    start: u32,
+    length: u32,
 }
 
 impl Spread {
     /// `count` numbers in a range; `None` if they would lie too close.
-    fn new((first, last): (u32, u32), count: usize) -> Option<Spread> {
-        let first = first.max(SMALLEST).checked_next_multiple_of(UNIT)?;
-        let room = last.checked_sub(first)? / UNIT;
-        let step = room / u32::try_from(count).ok()?.checked_add(1)?;
-        (step > 0).then_some(Spread {
-            next: first + step.div_ceil(2) * UNIT + LOW_BITS,
-            step: step * UNIT,
+    fn new((first, last): (u32, u32), count: usize, window: u32) -> Option<Spread> {
+        let unit = 2 * window;
+        let first = first.max(SMALLEST).checked_add(window)?;
+        let first = first.checked_next_multiple_of(unit)?;
+        let units = last.checked_sub(first)?.checked_sub(window)? / unit;
+        let length = units / u32::try_from(count).ok()?.max(1);
+        (length > 0).then_some(Spread {
+            window,
+            start: first,
+            length: length * unit,
         })
     }
 
-    fn next(&mut self) -> u32 {
-        let next = self.next;
-        self.next += self.step;
-        next
+    /// The first number of the next stretch that no literal is near.
+    fn next(&mut self, literals: &[u32]) -> Option<u32> {
+        let (start, window) = (self.start, self.window);
+        self.start += self.length;
+        (start..self.start)
+            .step_by(2 * window as usize)
+            .map(|number| number + LOW_BITS % window)
+            .find(|number| {
+                let above = literals.partition_point(|literal| *literal < number - window);
+                literals.get(above).is_none_or(|literal| *literal > number + window)
+            })
     }
 }
 
@@ -179,10 +183,11 @@ mod tests {
     use crate::fingerprint::EngineCompiler;
     use crate::module::ParsedModule;
 
-    fn slots(class: Class, count: usize) -> Slots {
+    fn slots(class: Class, count: usize, literals: &[u32]) -> Slots {
         Slots {
             values: vec![0; count],
             classes: vec![class; count],
+            large: literals.to_vec(),
             ..Slots::default()
         }
     }
@@ -190,26 +195,37 @@ mod tests {
     #[test]
     fn sentinels_lie_apart() {
         let wasm = wat::parse_str("(module (memory 1024))").unwrap();
-        let engine = EngineCompiler::of(&wasmtime::Engine::default(), true).ok().unwrap();
+        let engine = EngineCompiler::of(&wasmtime::Engine::default(), true).unwrap_or_else(|_| {
+            panic!("the default engine is covered");
+        });
         let module = ParsedModule::parse(&engine, &wasm).unwrap();
         let addresses = &module.facts.addresses;
+        let mebibyte = 1 << 20;
         for (class, count, range) in [
             (Class::Constant, 1, CONSTANTS),
             (Class::Constant, 2048, CONSTANTS),
-            (Class::Near, 1, (0, 32 << 20)),
-            (Class::Near, 1000, (0, 32 << 20)),
-            (Class::Far, 1, (32 << 20, 64 << 20)),
-            (Class::Far, 1000, (32 << 20, 64 << 20)),
+            (Class::Near, 1, (0, 32 * mebibyte)),
+            (Class::Near, 1000, (0, 32 * mebibyte)),
+            (Class::Far, 1, (32 * mebibyte, 64 * mebibyte)),
+            (Class::Far, 1000, (32 * mebibyte, 64 * mebibyte)),
         ] {
-            let values = assign(&slots(class, count), addresses).unwrap();
-            for pair in values.windows(2) {
-                assert!(pair[1].value - pair[0].value >= 2 * pair[0].window, "{pair:?}");
+            let values = assign(&slots(class, count, &[]), addresses).unwrap();
+            let literals: Vec<u32> = values.iter().map(|sentinel| sentinel.value + 100).collect();
+            let others = assign(&slots(class, count, &literals), addresses).unwrap();
+            for values in [&values, &others] {
+                for pair in values.windows(2) {
+                    assert!(pair[1].value - pair[0].value >= 2 * pair[0].window, "{pair:?}");
+                }
+                let (first, last) = (values[0], values.last().unwrap());
+                assert!(first.value - first.window >= range.0);
+                assert!(last.value + last.window < range.1);
             }
-            let (first, last) = (values[0], values.last().unwrap());
-            assert!(first.value >= range.0 && last.value + last.window < range.1);
+            for Sentinel { value, window } in &others {
+                assert!(literals.iter().all(|literal| literal.abs_diff(*value) > *window));
+            }
         }
         for class in [Class::Near, Class::Far] {
-            assert!(assign(&slots(class, 10_000), addresses).is_none());
+            assert!(assign(&slots(class, 10_000, &[]), addresses).is_none());
         }
     }
 

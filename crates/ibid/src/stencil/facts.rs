@@ -68,12 +68,14 @@ impl ModuleFacts {
     /// Gathers the facts of `translation`, whose types are in `types`.
     ///
     /// `resources` is what the validator of the module's function bodies reads; a
-    /// module without bodies has none.
+    /// module without bodies has none. `data_start` is the lowest address that the module
+    /// writes data to, 0 if that is not known.
     pub(crate) fn new(
         translation: &ModuleTranslation<'_>,
         types: &ModuleTypesBuilder,
         resources: Option<ValidatorResources>,
         engine: &EngineCompiler,
+        data_start: u64,
     ) -> ModuleFacts {
         let module = &translation.module;
         let offsets = VMOffsets::new(engine.isa.pointer_bytes(), module);
@@ -190,7 +192,7 @@ impl ModuleFacts {
                 &engine.tunables,
                 engine.isa.triple().architecture,
                 engine.isa.page_size_align_log2(),
-                engine.address_slots,
+                engine.address_slots.then_some(data_start),
             ),
         };
         facts.environment = facts.environment_digest(module, all_types);

@@ -1,12 +1,9 @@
 //! What a module says that decides which of its constants may be addresses.
 
+use super::SMALLEST;
 use target_lexicon::Architecture;
 use wasmparser::MemArg;
 use wasmtime_environ::{Memory, MemoryKind, MemoryTunables, Module, Tunables};
-
-/// Constants below this are no addresses: small ones have encodings of their own, and most
-/// are sizes.
-const LOWEST: u64 = 1024;
 
 /// Constants from here on are no addresses: with what is folded into them they must stay
 /// positive as signed 32-bit numbers.
@@ -18,7 +15,8 @@ const LARGEST_ACCESS: u64 = 16;
 /// Which constants of a module's bodies may be addresses.
 #[derive(Debug)]
 pub(crate) struct AddressFacts {
-    /// Addresses are below this.
+    /// Addresses are no smaller than this, and below the end.
+    start: u64,
     end: u64,
     memories: Vec<MemoryFacts>,
 }
@@ -35,14 +33,14 @@ struct MemoryFacts {
 }
 
 impl AddressFacts {
-    /// The facts of `module`. Without `slots`, and for targets whose rules are not known,
-    /// no constant is an address.
+    /// The facts of `module`. `slots` is the address at which its data begins; without it,
+    /// and for targets whose rules are not known, no constant is an address.
     pub(crate) fn new(
         module: &Module,
         tunables: &Tunables,
         architecture: Architecture,
         page_size_log2: u8,
-        slots: bool,
+        slots: Option<u64>,
     ) -> AddressFacts {
         let tunables = MemoryTunables::new(tunables, MemoryKind::LinearMemory);
         let memories: Vec<MemoryFacts> = module
@@ -54,8 +52,9 @@ impl AddressFacts {
             .iter()
             .map(|memory| memory.least)
             .max()
-            .filter(|_| slots && architecture == Architecture::X86_64);
+            .filter(|_| slots.is_some() && architecture == Architecture::X86_64);
         AddressFacts {
+            start: slots.unwrap_or(0).max(SMALLEST.into()),
             end: end.unwrap_or(0).min(HIGHEST),
             memories,
         }
@@ -64,7 +63,7 @@ impl AddressFacts {
     /// Whether a constant, or the offset of an access, may be an address.
     #[inline]
     pub(crate) fn is_candidate(&self, value: u64) -> bool {
-        (LOWEST..self.end).contains(&value)
+        (self.start..self.end).contains(&value)
     }
 
     /// Whether accesses with this offset need no check of bounds, whatever is accessed.

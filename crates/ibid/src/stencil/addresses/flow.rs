@@ -72,8 +72,8 @@ enum Stored {
         fixed: bool,
         value: Value,
     },
-    /// Anything.
-    Unknown,
+    /// A copy: a load may be given this, or what the copy read from memory.
+    Copied(Value),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,6 +282,9 @@ impl<'w> Walk<'w> {
         match (a, b) {
             (Value::Address { slot, .. }, Value::Plain)
             | (Value::Plain, Value::Address { slot, .. }) => Value::Condition(slot),
+            // Every address is larger than a small constant.
+            (Value::Address { addend, .. }, b) if is_small(addend, b) => Value::Derived(1),
+            (a, Value::Address { addend, .. }) if is_small(addend, a) => Value::Derived(1),
             (a, b) => {
                 self.literal(a);
                 self.literal(b);
@@ -403,7 +406,7 @@ impl<'w> Walk<'w> {
         let value = match (self.state.stored, wide) {
             _ if memarg.memory != 0 => Value::Plain,
             (Stored::Nothing, _) | (_, None) => Value::Plain,
-            (Stored::Unknown, Some(_)) => Value::Derived(ANY),
+            (Stored::Copied(value), Some(_)) => value,
             (
                 Stored::Value {
                     wide: stored_wide,
@@ -437,7 +440,10 @@ impl<'w> Walk<'w> {
         if !self.live() {
             return;
         }
-        if wide.is_none() || memarg.memory != 0 {
+        // A part of an address is stored from a register; with a sum, a load, an addition and
+        // a store may become one instruction, which has room for small numbers only.
+        let whole = wide.is_some() || matches!(value, Value::Address { .. });
+        if !whole || memarg.memory != 0 {
             self.literal(value);
         }
         if memarg.memory == 0 {
@@ -540,7 +546,6 @@ impl<'w> Walk<'w> {
                 Value::Const(constant) | Value::Direct(constant) if !changed => {
                     Value::Derived(magnitude(constant))
                 }
-                Value::Const(0) => Value::Derived(0),
                 _ if !changed => value,
                 _ => {
                     frame.assumed.push((*local, value));
@@ -730,10 +735,20 @@ impl<'w> Walk<'w> {
             self.state.stored = Stored::Nothing;
             return;
         }
-        if let Stored::Value { value, .. } = self.state.stored {
-            self.literal(value);
-        }
-        self.state.stored = Stored::Unknown;
+        // The copy loads, and stores what it loaded: that may be what was stored before.
+        self.state.stored = match self.state.stored {
+            Stored::Value { value, .. } | Stored::Copied(value) => {
+                Stored::Copied(match value.slot() {
+                    Some(slot) => Value::Sum {
+                        slot,
+                        bound: self.window(slot),
+                    },
+                    None if value == Value::Plain => Value::Plain,
+                    None => Value::Derived(ANY),
+                })
+            }
+            Stored::Nothing => Stored::Nothing,
+        };
     }
 
     fn br_table(&mut self, targets: &BrTable<'_>) {
@@ -864,14 +879,11 @@ impl<'w> Walk<'w> {
                 });
             }
             Operator::I32Eqz | Operator::I64Eqz => {
-                let value = self.pop();
-                if value.linear().is_some() {
-                    self.literal(value);
-                }
-                self.push(match value {
+                let value = match self.pop() {
                     Value::Condition(slot) => Value::Condition(slot),
-                    _ => Value::Derived(1),
-                });
+                    value => self.compare(value, Value::Const(0)),
+                };
+                self.push(value);
             }
             Operator::MemoryCopy { dst_mem, src_mem } => {
                 let (length, source, target) = (self.pop(), self.pop(), self.pop());
@@ -954,6 +966,12 @@ impl<'w> Walk<'w> {
     }
 }
 
+
+/// Whether `value` is a constant below every address that `addend` is added to.
+fn is_small(addend: i32, value: Value) -> bool {
+    let distance = value.bound().saturating_add(addend.unsigned_abs());
+    value.constant().is_some() && distance < super::SMALLEST / 2
+}
 
 /// An opaque value and what may be a constant, added.
 fn moved(a: Value, b: Value, bound: u32) -> Value {

@@ -22,6 +22,10 @@ const WINDOW: u32 = 1 << 15;
 /// The same for offsets of accesses, for which there is less room.
 const OFFSET_WINDOW: u32 = 1 << 12;
 
+/// No address is smaller, in bytes: small numbers have encodings of their own, and most are
+/// sizes.
+const SMALLEST: u32 = 1 << 10;
+
 /// A function has no slots if it mentions more addresses than this.
 pub(crate) const MOST_SLOTS: usize = 2048;
 
@@ -66,15 +70,9 @@ pub(crate) struct Slots {
     pub(crate) large: Vec<u32>,
 }
 
-impl Slots {
-    /// The largest distance of what code holds from the slot's address.
-    pub(crate) fn window(&self, slot: usize) -> u32 {
-        self.classes[slot].window()
-    }
-}
-
 impl Class {
-    fn window(self) -> u32 {
+    /// The largest distance of what code holds from a slot's address, in bytes.
+    pub(crate) fn window(self) -> u32 {
         match self {
             Class::Constant => WINDOW,
             Class::Near | Class::Far => OFFSET_WINDOW,
