@@ -293,22 +293,47 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Masks, shifts, products: an opaque operand does not show its constants through them,
+    /// Shifts, products, divisions: an opaque operand does not show its constants through them,
     /// and with a constant they fold only if it does.
-    fn scale(&mut self, a: Value, b: Value) -> Value {
+    fn shift(&mut self, a: Value, b: Value) -> Value {
         self.literal(a);
         self.literal(b);
-        let small = |value: Value| match value {
-            Value::Plain | Value::Moved(_) => true,
-            Value::Derived(bound) => bound == 0,
-            _ => false,
-        };
         match (a.kept(), b.kept()) {
-            (a, Value::Const(_)) | (Value::Const(_), a) if small(a) => Value::Derived(0),
-            (Value::Plain | Value::Derived(0), Value::Plain | Value::Derived(0)) => {
-                Value::Derived(0)
+            // By nothing, or by one, is what it was.
+            (Value::Moved(bound), Value::Const(_)) | (Value::Const(_), Value::Moved(bound)) => {
+                Value::Derived(bound)
             }
+            (Value::Plain | Value::Derived(0), Value::Const(_) | Value::Plain | Value::Derived(0))
+            | (Value::Const(_), Value::Plain | Value::Derived(0)) => Value::Derived(0),
             _ => Value::Derived(ANY),
+        }
+    }
+
+    /// What folds to a small constant is multiplied with another.
+    fn multiply(&mut self, a: Value, b: Value) -> Value {
+        match (a.kept(), b.kept()) {
+            (Value::Moved(bound) | Value::Derived(bound), Value::Const(factor))
+            | (Value::Const(factor), Value::Moved(bound) | Value::Derived(bound)) => {
+                Value::Derived(bound.saturating_mul(magnitude(factor)))
+            }
+            (a, b) => self.shift(a, b),
+        }
+    }
+
+    fn shift_left(&mut self, a: Value, b: Value) -> Value {
+        match (a.kept(), b.kept()) {
+            (Value::Moved(bound) | Value::Derived(bound), Value::Const(by @ 0..16)) => {
+                Value::Derived(bound.saturating_mul(1 << by))
+            }
+            (a, b) => self.shift(a, b),
+        }
+    }
+
+    /// A mask or remainder: whatever the operand is, what comes out is no larger.
+    fn limit(&mut self, a: Value, b: Value) -> Value {
+        match (a.kept(), b.kept()) {
+            (Value::Derived(_), Value::Const(limit @ 1..)) => Value::Derived(magnitude(limit)),
+            (a, b) => self.shift(a, b),
         }
     }
 
@@ -1033,7 +1058,10 @@ enum Rule {
     Add,
     Subtract,
     Compare,
-    Scale,
+    Shift,
+    Multiply,
+    ShiftLeft,
+    Limit,
     Mix,
     /// A load or store; `wide` is whether it has 64 bits, or 32, and nothing for others.
     Load { wide: Option<bool>, size: i32 },
@@ -1132,10 +1160,12 @@ const fn rule(proposal: &str, name: &str, arguments: &[&str]) -> Rule {
     match name {
         b"I32Add" | b"I64Add" => return Rule::Add,
         b"I32Sub" | b"I64Sub" => return Rule::Subtract,
-        b"I32Mul" | b"I64Mul" | b"I32And" | b"I64And" | b"I32Shl" | b"I64Shl" | b"I32ShrS"
-        | b"I64ShrS" | b"I32ShrU" | b"I64ShrU" | b"I32Rotl" | b"I64Rotl" | b"I32Rotr"
-        | b"I64Rotr" | b"I32DivS" | b"I64DivS" | b"I32DivU" | b"I64DivU" | b"I32RemS"
-        | b"I64RemS" | b"I32RemU" | b"I64RemU" => return Rule::Scale,
+        b"I32Mul" | b"I64Mul" => return Rule::Multiply,
+        b"I32Shl" | b"I64Shl" => return Rule::ShiftLeft,
+        b"I32And" | b"I64And" | b"I32RemU" | b"I64RemU" => return Rule::Limit,
+        b"I32ShrS" | b"I64ShrS" | b"I32ShrU" | b"I64ShrU" | b"I32Rotl" | b"I64Rotl"
+        | b"I32Rotr" | b"I64Rotr" | b"I32DivS" | b"I64DivS" | b"I32DivU" | b"I64DivU"
+        | b"I32RemS" | b"I64RemS" => return Rule::Shift,
         b"I32Or" | b"I64Or" | b"I32Xor" | b"I64Xor" => return Rule::Mix,
         b"I32Eq" | b"I32Ne" | b"I32LtS" | b"I32LtU" | b"I32GtS" | b"I32GtU" | b"I32LeS"
         | b"I32LeU" | b"I32GeS" | b"I32GeU" | b"I64Eq" | b"I64Ne" | b"I64LtS" | b"I64LtU"
@@ -1203,7 +1233,10 @@ macro_rules! define_visits {
             Rule::Add => $self.binary(Walk::add),
             Rule::Subtract => $self.binary(Walk::subtract),
             Rule::Compare => $self.binary(Walk::compare),
-            Rule::Scale => $self.binary(Walk::scale),
+            Rule::Shift => $self.binary(Walk::shift),
+            Rule::Multiply => $self.binary(Walk::multiply),
+            Rule::ShiftLeft => $self.binary(Walk::shift_left),
+            Rule::Limit => $self.binary(Walk::limit),
             Rule::Mix => $self.binary(Walk::mix),
             rule => {
                 $( let _ = $arg; )*
