@@ -18,6 +18,7 @@
 //!
 //! Same bytes, same case: a target holds no state that a case can see.
 
+mod addresses;
 mod aside;
 mod configuration;
 pub mod edits;

@@ -24,6 +24,8 @@ pub struct Tally {
     pub exact: u64,
     /// Found by the stencil.
     pub stencil: u64,
+    /// Of those that were found, the ones whose addresses may have been others.
+    pub slotted: u64,
     /// Found by Cranelift's key.
     pub clif: u64,
     /// Sharing the stencil of another function of the same module.
@@ -60,6 +62,7 @@ impl Tally {
             self.functions += report.functions.total;
             self.exact += report.functions.exact_body;
             self.stencil += report.functions.stencil;
+            self.slotted += report.address_slots.functions;
             self.clif += report.functions.clif;
             self.duplicates += report.functions.duplicates;
             self.compiled += report.functions.compiled;
@@ -83,6 +86,7 @@ impl AddAssign for Tally {
             functions,
             exact,
             stencil,
+            slotted,
             clif,
             duplicates,
             compiled,
@@ -97,6 +101,7 @@ impl AddAssign for Tally {
         self.functions += functions;
         self.exact += exact;
         self.stencil += stencil;
+        self.slotted += slotted;
         self.clif += clif;
         self.duplicates += duplicates;
         self.compiled += compiled;
@@ -112,7 +117,7 @@ impl fmt::Display for Tally {
             f,
             "{} cases, {} inputs ({} % valid, {} plain, {} whole artifacts found); \
              {} functions compared, {} found ({} %: {} exact, {} stencil, {} CLIF), \
-             {} duplicates, {} compiled",
+             {} duplicates, {} compiled; {} found or shared with address slots",
             self.cases,
             self.inputs,
             share(self.valid, self.inputs),
@@ -126,6 +131,7 @@ impl fmt::Display for Tally {
             self.clif,
             self.duplicates,
             self.compiled,
+            self.slotted,
         )?;
         if self.exempt > 0 {
             write!(f, ", {} exempt", self.exempt)?;

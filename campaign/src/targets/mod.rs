@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`same_again`] | a module, compiled again and again | nothing is compiled the second time |
 //! | [`parameters_only`] | a module whose things move | what stays is found |
+//! | [`moved_addresses`] | a program whose static data moves | no wrong address |
 //! | [`anything_else`] | a module that changes in any way | no wrong hit |
 //! | [`stencil_bytes`] | a store whose entries are damaged | a miss, never a panic |
 //! | [`engine_settings`] | engines that share a store | no hit of another engine's |
@@ -12,6 +13,7 @@
 
 pub mod anything_else;
 pub mod engine_settings;
+pub mod moved_addresses;
 pub mod parameters_only;
 pub mod same_again;
 pub mod stencil_bytes;
@@ -32,7 +34,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 5] = [
+pub const ALL: [Target; 6] = [
     Target {
         name: "same_again",
         run: same_again::run,
@@ -40,6 +42,10 @@ pub const ALL: [Target; 5] = [
     Target {
         name: "parameters_only",
         run: parameters_only::run,
+    },
+    Target {
+        name: "moved_addresses",
+        run: moved_addresses::run,
     },
     Target {
         name: "anything_else",

@@ -695,7 +695,51 @@ mod tests {
                     },
                 ],
             }],
+            holes: Holes {
+                holes: vec![Hole {
+                    offset: 11,
+                    slot: 1,
+                    addend: -8,
+                    complement: false,
+                }],
+                taken: vec![4096, 70_000],
+            },
         }
+    }
+
+    #[test]
+    fn holes_are_filled() {
+        let parts = sample();
+        let bytes = parts.write();
+        let layout = Layout::read(&bytes).unwrap();
+        let addresses = |address: u32| move |slot: u32| (slot == 1).then_some(address);
+        let mut code = layout.code.to_vec();
+        layout.fill(&mut code, addresses(1_048_576)).unwrap();
+        assert_eq!(code[11..15], 1_048_568u32.to_le_bytes());
+        assert_eq!(code[..11], parts.code[..11]);
+        assert_eq!(code[15..], parts.code[15..]);
+        assert!(layout.fits(addresses(1_048_576)));
+        // What the code holds for another reason, what is too small or too large, and what
+        // there is none of.
+        for address in [4104, 70_008, 200, u32::MAX, 1 << 31] {
+            let expected = matches!(address, 4104 | 70_008);
+            let filled = layout.fill(&mut code, addresses(address));
+            assert_eq!(filled.is_ok(), expected, "{address}");
+            assert!(!layout.fits(addresses(address)), "{address}");
+        }
+        assert!(!layout.fits(|_| None));
+    }
+
+    #[test]
+    fn complements_are_filled() {
+        let mut parts = sample();
+        parts.holes.holes[0].complement = true;
+        let bytes = parts.write();
+        let layout = Layout::read(&bytes).unwrap();
+        let mut code = layout.code.to_vec();
+        layout.fill(&mut code, |_| Some(1_048_584)).unwrap();
+        assert_eq!(code[11..15], (u32::MAX - 1_048_576 + 1).to_le_bytes());
+        assert!(!layout.fits(|_| Some(70_008)));
     }
 
     #[test]
