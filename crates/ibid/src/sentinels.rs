@@ -33,8 +33,12 @@ pub(crate) struct Sentinels {
     pub(crate) values: Vec<Sentinel>,
     /// Slots, with what may be added where the compiler sees a constant.
     pub(crate) constants: Vec<(u32, i32)>,
+    /// The same in addresses of accesses.
+    pub(crate) folded: Vec<(u32, i32)>,
     /// The same where the compiler sees the complement.
     pub(crate) checked: Vec<(u32, i32)>,
+    /// By slot: the largest other constant that may be added.
+    pub(crate) reach: Vec<u32>,
     /// How many targets each `br_table` has, besides the default one.
     pub(crate) tables: Vec<u32>,
 }
@@ -65,7 +69,9 @@ impl Sentinels {
             places: Vec::new(),
             values,
             constants: slots.constants,
+            folded: slots.folded,
             checked: slots.checked,
+            reach: slots.reach,
             tables: slots.tables,
         };
         sentinels.write(body.as_bytes(), &mentions, &slots.of_mentions);
@@ -133,10 +139,11 @@ fn assign(slots: &Slots, addresses: &AddressFacts) -> Option<Vec<Sentinel>> {
     slots.classes.iter().map(sentinel).collect()
 }
 
-/// Numbers that lie apart: one from each of many stretches of equal length.
+/// Numbers that lie apart: one from each of many stretches of equal length, the largest first:
+/// code holds more small numbers than large ones.
 struct Spread {
     window: u32,
-    start: u32,
+    end: u32,
     length: u32,
 }
 
@@ -150,17 +157,18 @@ impl Spread {
         let length = units / u32::try_from(count).ok()?.max(1);
         (length > 0).then_some(Spread {
             window,
-            start: first,
+            end: first + units * unit,
             length: length * unit,
         })
     }
 
-    /// The first number of the next stretch that no literal is near.
+    /// The largest number of the next stretch that no literal is near.
     fn next(&mut self, literals: &[u32]) -> Option<u32> {
-        let (start, window) = (self.start, self.window);
-        self.start += self.length;
-        (start..self.start)
+        let (end, window) = (self.end, self.window);
+        self.end -= self.length;
+        (self.end..end)
             .step_by(2 * window as usize)
+            .rev()
             .map(|number| number + LOW_BITS % window)
             .find(|number| {
                 let above = literals.partition_point(|literal| *literal < number - window);
@@ -214,9 +222,9 @@ mod tests {
             let others = assign(&slots(class, count, &literals), addresses).unwrap();
             for values in [&values, &others] {
                 for pair in values.windows(2) {
-                    assert!(pair[1].value - pair[0].value >= 2 * pair[0].window, "{pair:?}");
+                    assert!(pair[0].value - pair[1].value >= 2 * pair[0].window, "{pair:?}");
                 }
-                let (first, last) = (values[0], values.last().unwrap());
+                let (last, first) = (values[0], values.last().unwrap());
                 assert!(first.value - first.window >= range.0);
                 assert!(last.value + last.window < range.1);
             }

@@ -279,7 +279,12 @@ impl<'s> Search<'s> {
         let complement = word < 0;
         let is_among = |list: &[(u32, i32)]| list.binary_search(&(slot, addend)).is_ok();
         let allowed = match (form, complement) {
-            (Form::Sum, false) => true,
+            (Form::Sum, false) => {
+                addend == 0
+                    || addend.unsigned_abs() <= self.sentinels.reach[slot as usize]
+                    || is_among(&self.sentinels.constants)
+                    || is_among(&self.sentinels.folded)
+            }
             (Form::Constant, false) => is_among(&self.sentinels.constants),
             (Form::Constant, true) => is_among(&self.sentinels.checked),
             (Form::Sum, true) | (Form::Other, _) => false,

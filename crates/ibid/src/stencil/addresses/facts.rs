@@ -24,8 +24,9 @@ pub(crate) struct AddressFacts {
 /// What decides how an access to a memory is checked.
 #[derive(Debug)]
 struct MemoryFacts {
-    /// The smallest size, in bytes.
+    /// The smallest size, in bytes, and the largest.
     least: u64,
+    largest: u64,
     /// The largest offset of an access whose bounds are not checked, whatever its index is.
     unchecked: Option<u32>,
     /// With a larger offset, the index is compared with 2^32 less offset and size.
@@ -72,6 +73,18 @@ impl AddressFacts {
         facts.is_some_and(|memory| memory.unchecked.is_some_and(|limit| offset <= limit.into()))
     }
 
+    /// Whether an access always traps, whatever its index is: what follows is not translated.
+    /// `None` if that depends on its size.
+    pub(crate) fn is_beyond(&self, access: &MemArg) -> Option<bool> {
+        let memory = self.memories.get(access.memory as usize)?;
+        if access.offset >= memory.largest {
+            Some(true)
+        } else {
+            let end = access.offset.checked_add(LARGEST_ACCESS)?;
+            (end <= memory.largest).then_some(false)
+        }
+    }
+
     /// Whether an access to the memory at a constant index needs no check of bounds: the
     /// memory is never smaller.
     pub(crate) fn is_within(&self, access: &MemArg, index: i64) -> bool {
@@ -88,7 +101,10 @@ impl AddressFacts {
     /// the index with the offset's complement.
     pub(crate) fn is_complement_checked(&self, access: &MemArg) -> bool {
         let memory = self.memories.get(access.memory as usize);
-        memory.is_some_and(|memory| memory.complement) && self.is_within(access, 0)
+        // Near the limit it depends on the size of the access.
+        let far = |limit: u32| access.offset > u64::from(limit) + LARGEST_ACCESS;
+        memory.is_some_and(|memory| memory.complement && memory.unchecked.is_some_and(far))
+            && self.is_within(access, 0)
     }
 
     /// Whether indices of the first memory are 32 bits wide and its accesses mostly unchecked.
@@ -109,7 +125,8 @@ impl AddressFacts {
         let first = memories.clone().filter_map(|memory| memory.unchecked).max();
         let least = memories.map(|memory| memory.least).min().unwrap_or(0);
         let last = least.min(HIGHEST).saturating_sub(LARGEST_ACCESS);
-        (first.map_or(0, |limit| limit + 1), last as u32)
+        let first = first.map_or(0, |limit| limit + LARGEST_ACCESS as u32 + 1);
+        (first, last as u32)
     }
 }
 
@@ -125,6 +142,7 @@ impl MemoryFacts {
         let least = memory.minimum_byte_size().unwrap_or(0);
         MemoryFacts {
             least,
+            largest,
             unchecked: limit.filter(|_| elided).map(|limit| limit as u32),
             // Its case for memories whose bound is their reservation.
             complement: elided

@@ -11,6 +11,10 @@ pub(super) struct Fates {
     folded: Vec<(u32, i32)>,
     /// What is added to addresses whose complements indices are compared with.
     checked: Vec<(u32, i32)>,
+    /// Constants that are no slot's.
+    others: Vec<i64>,
+    /// By slot: the largest constant that may be folded into it besides these.
+    reach: Vec<u32>,
 }
 
 /// The constants that the compiler may see of slots: slot and what is added to its address,
@@ -22,6 +26,8 @@ pub(super) struct Numbers {
     pub(super) folded: Vec<(u32, i32)>,
     /// Where it sees the complement.
     pub(super) checked: Vec<(u32, i32)>,
+    /// Constants that are no slot's.
+    pub(super) others: Vec<i64>,
 }
 
 impl Fates {
@@ -32,6 +38,8 @@ impl Fates {
             addends: Vec::new(),
             folded: Vec::new(),
             checked: Vec::new(),
+            others: Vec::new(),
+            reach: vec![0; slots],
         }
     }
 
@@ -54,6 +62,7 @@ impl Fates {
             self.same[b as usize] = a;
             let literal = self.is_literal(b);
             self.literal[a as usize] |= literal || self.literal[b as usize];
+            self.reach[a as usize] = self.reach[a as usize].max(self.reach[b as usize]);
         }
     }
 
@@ -75,6 +84,16 @@ impl Fates {
         }
     }
 
+    /// A constant of up to `bound` may be folded into the slot's value.
+    pub(super) fn reach(&mut self, slot: u32, bound: u32) {
+        let root = self.root(slot) as usize;
+        self.reach[root] = self.reach[root].max(bound);
+    }
+
+    pub(super) fn reach_of(&self, slot: u32) -> u32 {
+        self.reach[self.root(slot) as usize]
+    }
+
     /// An index is compared with the complement of the slot's value and `addend`.
     pub(super) fn check(&mut self, slot: u32, addend: i32) {
         self.checked.push((slot, addend));
@@ -92,6 +111,16 @@ impl Fates {
             constants,
             folded,
             checked,
+            others: std::mem::take(&mut self.others),
+        }
+    }
+
+    /// The compiler sees a constant that is no slot's. As a number of 32 bits it is another one,
+    /// and where it is subtracted the compiler may add its negative.
+    pub(super) fn number(&mut self, value: i64) {
+        for number in [value, value.wrapping_neg()] {
+            self.others.push(number);
+            self.others.push(i64::from(number as u32));
         }
     }
 }

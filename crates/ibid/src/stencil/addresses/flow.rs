@@ -6,6 +6,7 @@
 //! constant literal.
 
 use super::fates::Fates;
+use super::fold::fold;
 use super::survey::Loop;
 use super::AddressFacts;
 use super::value::{ANY, Value, magnitude};
@@ -34,6 +35,8 @@ pub(super) struct Walk<'w> {
     addresses: &'w AddressFacts,
     /// By mention.
     slots: &'w [u32],
+    /// By slot: its address.
+    values: &'w [u32],
     /// By slot: the largest constant that may be folded into it.
     windows: &'w [u32],
     loops: &'w [Loop],
@@ -104,7 +107,7 @@ impl<'w> Walk<'w> {
     pub(super) fn new(
         facts: &'w ModuleFacts,
         slots: &'w [u32],
-        windows: &'w [u32],
+        (values, windows): (&'w [u32], &'w [u32]),
         loops: &'w [Loop],
         unchanged: &'w mut Unchanged,
     ) -> Walk<'w> {
@@ -112,6 +115,7 @@ impl<'w> Walk<'w> {
             facts,
             addresses: &facts.addresses,
             slots,
+            values,
             windows,
             loops,
             unchanged,
@@ -206,7 +210,10 @@ impl<'w> Walk<'w> {
         }
         let value = match slot {
             Some(slot) => self.address(slot, 0),
-            None => Value::Direct(value),
+            None => {
+                self.fates.number(value);
+                Value::Direct(value)
+            }
         };
         self.push(value);
     }
@@ -231,6 +238,7 @@ impl<'w> Walk<'w> {
 
     fn sum(&mut self, slot: u32, bound: u32) -> Value {
         if bound <= self.window(slot) {
+            self.fates.reach(slot, bound);
             Value::Sum { slot, bound }
         } else {
             self.fates.literal(slot);
@@ -241,7 +249,6 @@ impl<'w> Walk<'w> {
     fn add(&mut self, a: Value, b: Value) -> Value {
         let bound = a.bound().saturating_add(b.bound());
         match (a.kept(), b.kept()) {
-            (Value::Const(a), Value::Const(b)) => Value::Const(a.wrapping_add(b)),
             (Value::Address { slot, addend }, Value::Const(constant))
             | (Value::Const(constant), Value::Address { slot, addend }) => {
                 self.address(slot, constant.saturating_add(addend.into()))
@@ -258,7 +265,6 @@ impl<'w> Walk<'w> {
     fn subtract(&mut self, a: Value, b: Value) -> Value {
         let bound = a.bound().saturating_add(b.bound());
         match (a.kept(), b.kept()) {
-            (Value::Const(a), Value::Const(b)) => Value::Const(a.wrapping_sub(b)),
             (Value::Address { slot, addend }, Value::Const(constant)) => {
                 self.address(slot, i64::from(addend).saturating_sub(constant))
             }
@@ -385,6 +391,9 @@ impl<'w> Walk<'w> {
                     self.literal(address);
                 } else if let Value::Address { addend, .. } = address {
                     self.fates.fold(slot, addend + memarg.offset as i32);
+                } else {
+                    let bound = address.bound() + memarg.offset as u32;
+                    self.fates.reach(slot, bound);
                 }
                 false
             }
@@ -404,6 +413,9 @@ impl<'w> Walk<'w> {
             Value::Derived(_) => false,
             // As an index it is not negative.
             Value::Const(value) | Value::Direct(value) => {
+                if offset_slot.is_none() {
+                    self.fates.number(value.wrapping_add(memarg.offset.cast_signed()));
+                }
                 let near = offset_slot.filter(|slot| magnitude(value) <= self.window(*slot));
                 if let Some(slot) = near {
                     self.fates.fold(slot, value as i32);
@@ -418,6 +430,11 @@ impl<'w> Walk<'w> {
             && !fits
         {
             self.fates.literal(slot);
+        }
+        match self.addresses.is_beyond(memarg) {
+            Some(false) => {}
+            Some(true) => self.stop(),
+            None => self.fail(),
         }
         !address.is_never_constant()
     }
@@ -750,7 +767,11 @@ impl<'w> Walk<'w> {
                         }
                     }
                 }
-                Value::Sum { .. } if slots && small => {}
+                Value::Sum { slot, bound } if slots && small => {
+                    let copied = if constant.is_some() { INLINE_COPY as u32 } else { 0 };
+                    let added = length.bound().max(copied);
+                    self.fates.reach(slot, bound.saturating_add(added));
+                }
                 address => self.literal(address),
             }
         }
@@ -881,14 +902,16 @@ impl<'w> Walk<'w> {
             }
             Operator::Select | Operator::TypedSelect { .. } => self.select(),
             Operator::I32WrapI64 => {
-                let value = self.pop();
-                self.push(match value {
+                let value = match self.pop() {
                     Value::Const(value) | Value::Direct(value) => {
-                        Value::Const(i64::from(value as i32))
+                        let value = i64::from(value as i32);
+                        self.fates.number(value);
+                        Value::Const(value)
                     }
                     Value::Plain => Value::Moved(0),
                     value => value,
-                });
+                };
+                self.push(value);
             }
             Operator::I64ExtendI32S | Operator::I64ExtendI32U => {
                 let value = self.pop();
@@ -906,6 +929,9 @@ impl<'w> Walk<'w> {
             Operator::I32Eqz | Operator::I64Eqz => {
                 let value = match self.pop() {
                     Value::Condition(slot) => Value::Condition(slot),
+                    Value::Const(value) | Value::Direct(value) => {
+                        Value::Const(i64::from(value == 0))
+                    }
                     value => self.compare(value, Value::Const(0)),
                 };
                 self.push(value);
@@ -929,12 +955,79 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn binary(&mut self, rule: fn(&mut Self, Value, Value) -> Value) {
-        if self.live() {
-            let (b, a) = (self.pop(), self.pop());
-            let value = rule(self, a, b);
-            self.push(value);
+    /// Folds an operator whose operands are all constants; says whether it has done so. What
+    /// comes of addresses in this way depends on them.
+    fn fold(&mut self, operator: &Operator<'_>, takes: usize) -> bool {
+        let height = self.frames.last().map_or(0, |frame| frame.height);
+        let first = self.stack.len().saturating_sub(takes);
+        if !self.live() || takes > 2 || first < height || self.stack.len() < takes {
+            return false;
         }
+        let mut constants = [0; 2];
+        for (constant, value) in constants.iter_mut().zip(&self.stack[first..]) {
+            *constant = match value {
+                Value::Const(value) | Value::Direct(value) => *value,
+                Value::Address { slot, addend } => {
+                    i64::from(self.values[*slot as usize]) + i64::from(*addend)
+                }
+                _ => return false,
+            };
+        }
+        let Some(folded) = fold(operator, &constants[..takes]) else {
+            return false;
+        };
+        for index in first..self.stack.len() {
+            self.literal(self.stack[index]);
+        }
+        self.stack.truncate(first);
+        self.fates.number(folded);
+        self.push(Value::Const(folded));
+        true
+    }
+
+    /// Whether a rule knows more of the two values on top of the stack than that they are
+    /// constants.
+    fn is_address_and_constant(&self, small: bool) -> bool {
+        let [.., a, b] = self.stack[..] else {
+            return false;
+        };
+        let known = |a: Value, b: Value| match a {
+            Value::Address { addend, .. } if small => is_small(addend, b),
+            Value::Address { .. } => b.constant().is_some(),
+            _ => false,
+        };
+        known(a, b) || known(b, a)
+    }
+
+    /// Whether a rule keeps an address an address although both operands are constants.
+    fn keeps_address(&self, arithmetic: Arithmetic) -> bool {
+        match arithmetic {
+            Arithmetic::Add => self.is_address_and_constant(false),
+            Arithmetic::Compare => self.is_address_and_constant(true),
+            Arithmetic::Subtract => matches!(
+                self.stack[..],
+                [.., Value::Address { .. }, Value::Const(_) | Value::Direct(_)]
+            ),
+            _ => false,
+        }
+    }
+
+    fn arithmetic(&mut self, arithmetic: Arithmetic) {
+        if !self.live() {
+            return;
+        }
+        let (b, a) = (self.pop(), self.pop());
+        let value = match arithmetic {
+            Arithmetic::Add => self.add(a, b),
+            Arithmetic::Subtract => self.subtract(a, b),
+            Arithmetic::Compare => self.compare(a, b),
+            Arithmetic::Shift => self.shift(a, b),
+            Arithmetic::Multiply => self.multiply(a, b),
+            Arithmetic::ShiftLeft => self.shift_left(a, b),
+            Arithmetic::Limit => self.limit(a, b),
+            Arithmetic::Mix => self.mix(a, b),
+        };
+        self.push(value);
     }
 
     fn mix(&mut self, a: Value, b: Value) -> Value {
@@ -967,6 +1060,9 @@ impl<'w> Walk<'w> {
         self.generic(takes, gives, Value::Plain);
         if self.live() {
             self.state.stored = Stored::Nothing;
+            if memarg.is_some_and(|memarg| self.addresses.is_beyond(memarg) != Some(false)) {
+                self.fail();
+            }
         }
     }
 
@@ -979,7 +1075,7 @@ impl<'w> Walk<'w> {
             }
         }
         self.access(address, memarg, None);
-        if !live {
+        if !self.live() {
             return;
         }
         if gives == 0 && memarg.memory == 0 {
@@ -1045,6 +1141,19 @@ impl Frame {
     }
 }
 
+/// What is known of an operator on two integers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arithmetic {
+    Add,
+    Subtract,
+    Compare,
+    Shift,
+    Multiply,
+    ShiftLeft,
+    Limit,
+    Mix,
+}
+
 /// What the walk does at an operator.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rule {
@@ -1055,14 +1164,10 @@ enum Rule {
     /// The result is a small number.
     Small,
     Special,
-    Add,
-    Subtract,
-    Compare,
-    Shift,
-    Multiply,
-    ShiftLeft,
-    Limit,
-    Mix,
+    /// An operator on two integers.
+    Binary(Arithmetic),
+    /// An operator on an integer that needs no rule but that for constants.
+    Unary,
     /// A load or store; `wide` is whether it has 64 bits, or 32, and nothing for others.
     Load { wide: Option<bool>, size: i32 },
     Store { wide: Option<bool>, size: i32 },
@@ -1158,22 +1263,25 @@ const fn rule(proposal: &str, name: &str, arguments: &[&str]) -> Rule {
     }
     let name = name.as_bytes();
     match name {
-        b"I32Add" | b"I64Add" => return Rule::Add,
-        b"I32Sub" | b"I64Sub" => return Rule::Subtract,
-        b"I32Mul" | b"I64Mul" => return Rule::Multiply,
-        b"I32Shl" | b"I64Shl" => return Rule::ShiftLeft,
-        b"I32And" | b"I64And" | b"I32RemU" | b"I64RemU" => return Rule::Limit,
+        b"I32Add" | b"I64Add" => return Rule::Binary(Arithmetic::Add),
+        b"I32Sub" | b"I64Sub" => return Rule::Binary(Arithmetic::Subtract),
+        b"I32Mul" | b"I64Mul" => return Rule::Binary(Arithmetic::Multiply),
+        b"I32Shl" | b"I64Shl" => return Rule::Binary(Arithmetic::ShiftLeft),
+        b"I32And" | b"I64And" | b"I32RemU" | b"I64RemU" => return Rule::Binary(Arithmetic::Limit),
         b"I32ShrS" | b"I64ShrS" | b"I32ShrU" | b"I64ShrU" | b"I32Rotl" | b"I64Rotl"
         | b"I32Rotr" | b"I64Rotr" | b"I32DivS" | b"I64DivS" | b"I32DivU" | b"I64DivU"
-        | b"I32RemS" | b"I64RemS" => return Rule::Shift,
-        b"I32Or" | b"I64Or" | b"I32Xor" | b"I64Xor" => return Rule::Mix,
+        | b"I32RemS" | b"I64RemS" => return Rule::Binary(Arithmetic::Shift),
+        b"I32Or" | b"I64Or" | b"I32Xor" | b"I64Xor" => return Rule::Binary(Arithmetic::Mix),
         b"I32Eq" | b"I32Ne" | b"I32LtS" | b"I32LtU" | b"I32GtS" | b"I32GtU" | b"I32LeS"
         | b"I32LeU" | b"I32GeS" | b"I32GeU" | b"I64Eq" | b"I64Ne" | b"I64LtS" | b"I64LtU"
         | b"I64GtS" | b"I64GtU" | b"I64LeS" | b"I64LeU" | b"I64GeS" | b"I64GeU" => {
-            return Rule::Compare;
+            return Rule::Binary(Arithmetic::Compare);
         }
         b"I32Clz" | b"I32Ctz" | b"I32Popcnt" | b"I64Clz" | b"I64Ctz" | b"I64Popcnt" => {
             return Rule::Small;
+        }
+        b"I32Extend8S" | b"I32Extend16S" | b"I64Extend8S" | b"I64Extend16S" | b"I64Extend32S" => {
+            return Rule::Unary;
         }
         b"Nop" => return Rule::Generic,
         b"Block" | b"Loop" | b"If" | b"Else" | b"End" | b"Br" | b"BrIf" | b"BrTable"
@@ -1230,18 +1338,21 @@ macro_rules! define_visits {
     (@body $self:ident $op:ident [$($arg:ident)*] [$($_arg:ident)*] (arity $takes:literal -> $gives:literal)) => {
         match RULE {
             Rule::Special => $self.special(&Operator::$op { $($arg),* }),
-            Rule::Add => $self.binary(Walk::add),
-            Rule::Subtract => $self.binary(Walk::subtract),
-            Rule::Compare => $self.binary(Walk::compare),
-            Rule::Shift => $self.binary(Walk::shift),
-            Rule::Multiply => $self.binary(Walk::multiply),
-            Rule::ShiftLeft => $self.binary(Walk::shift_left),
-            Rule::Limit => $self.binary(Walk::limit),
-            Rule::Mix => $self.binary(Walk::mix),
+            Rule::Binary(arithmetic) => {
+                if !$self.keeps_address(arithmetic)
+                    && $self.fold(&Operator::$op { $($arg),* }, $takes)
+                {
+                    return;
+                }
+                $self.arithmetic(arithmetic);
+            }
+            Rule::Unary | Rule::Small if $self.fold(&Operator::$op { $($arg),* }, $takes) => {}
             rule => {
                 $( let _ = $arg; )*
                 match rule {
-                    Rule::Generic => $self.generic($takes, $gives, Value::Derived(ANY)),
+                    Rule::Generic | Rule::Unary => {
+                        $self.generic($takes, $gives, Value::Derived(ANY))
+                    }
                     Rule::Opaque => $self.generic($takes, $gives, Value::Plain),
                     Rule::Atomic => $self.atomic($takes, $gives, None),
                     Rule::Small => $self.generic($takes, $gives, Value::Derived(64)),

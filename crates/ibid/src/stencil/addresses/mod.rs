@@ -4,6 +4,7 @@
 mod facts;
 mod fates;
 mod flow;
+mod fold;
 mod survey;
 mod value;
 
@@ -62,8 +63,12 @@ pub(crate) struct Slots {
     pub(crate) classes: Vec<Class>,
     /// The constants that the compiler may see of each slot: slot and what is added, sorted.
     pub(crate) constants: Vec<(u32, i32)>,
+    /// The same for what may be in addresses of accesses.
+    pub(crate) folded: Vec<(u32, i32)>,
     /// The same for those of which it may see the complement.
     pub(crate) checked: Vec<(u32, i32)>,
+    /// By slot: the largest constant that may be folded into its address besides these.
+    pub(crate) reach: Vec<u32>,
     /// How many targets each `br_table` of the body has, besides the default one.
     pub(crate) tables: Vec<u32>,
     /// Magnitudes of the large literals of the body, which no sentinel may be near.
@@ -105,7 +110,7 @@ pub(crate) fn decide(
         let walk = Walk::new(
             facts,
             &candidates.of_mentions,
-            &windows,
+            (&candidates.values, &windows),
             &survey.loops,
             &mut unchanged,
         );
@@ -187,8 +192,12 @@ impl Candidates {
         let numbers = fates.numbers();
         let bases = self.gather(&mut fates, &numbers);
         let Numbers {
-            constants, checked, ..
+            constants,
+            mut folded,
+            checked,
+            ..
         } = numbers;
+        folded.extend((0..self.values.len() as u32).map(|candidate| (candidate, 0)));
         let mut numbers: Vec<Option<u32>> = vec![None; self.values.len()];
         let mut slots = Slots {
             tables: survey.tables,
@@ -204,10 +213,17 @@ impl Candidates {
             let number = *numbers[base].get_or_insert_with(|| {
                 slots.values.push(self.values[base]);
                 slots.classes.push(self.classes[base]);
+                slots.reach.push(0);
                 slots.values.len() as u32 - 1
             });
             let distance = self.values[candidate as usize].wrapping_sub(self.values[base]);
-            Some((number, distance.cast_signed()))
+            let distance = distance.cast_signed();
+            let reach = &mut slots.reach[number as usize];
+            match fates.reach_of(candidate) {
+                0 => {}
+                more => *reach = (*reach).max(more.saturating_add(distance.unsigned_abs())),
+            }
+            Some((number, distance))
         };
         for candidate in &self.of_mentions {
             let place = place(&mut slots, *candidate);
@@ -226,49 +242,75 @@ impl Candidates {
             numbers
         };
         slots.constants = places(&mut slots, constants);
+        slots.folded = places(&mut slots, folded);
         slots.checked = places(&mut slots, checked);
         slots
     }
 
     /// Where two candidates give one number, the compiler may share it: they become one slot,
-    /// and their distance is part of the stencil. By candidate, that of the slot's address.
+    /// and their distance is part of the stencil. Where a candidate gives a number that is there
+    /// for another reason, it is literal. By candidate, that of the slot's address.
     fn gather(
         &self,
         fates: &mut Fates,
         seen: &Numbers,
     ) -> Vec<u32> {
+        const NONE: u32 = u32::MAX;
         let mut bases: Vec<u32> = (0..self.values.len() as u32).collect();
         let value = |candidate: u32| i64::from(self.values[candidate as usize]);
-        let mut numbers: Vec<(i64, u32)> = bases.iter().map(|c| (value(*c), *c)).collect();
-        let number = |(c, addend): &(u32, i32)| (value(*c) + i64::from(*addend), *c);
-        numbers.extend(seen.constants.iter().chain(&seen.folded).map(number));
+        // From where to where the numbers may lie that come of a candidate.
+        let mut numbers: Vec<(i64, i64, u32)> = Vec::new();
+        for candidate in bases.iter().copied() {
+            let (value, reach) = (value(candidate), i64::from(fates.reach_of(candidate)));
+            numbers.push((value - reach, value + reach, candidate));
+        }
+        let number = |(c, addend): &(u32, i32)| value(*c) + i64::from(*addend);
+        let added = seen.constants.iter().chain(&seen.folded);
+        numbers.extend(added.map(|added| (number(added), number(added), added.0)));
         // Complements are numbers of their own.
-        let complement = |added| {
-            let (value, candidate) = number(added);
-            (-value, candidate)
-        };
-        numbers.extend(seen.checked.iter().map(complement));
+        let checked = seen.checked.iter();
+        numbers.extend(checked.map(|added| (-number(added), -number(added), added.0)));
+        numbers.extend(seen.others.iter().map(|other| (*other, *other, NONE)));
         numbers.sort_unstable();
         numbers.dedup();
-        for pair in numbers.windows(2) {
-            let [(first, a), (second, b)] = pair else {
+        let mut last: Option<(i64, u32)> = None;
+        for (start, end, b) in numbers {
+            let Some((reached, a)) = last.filter(|(reached, _)| start <= *reached) else {
+                last = Some((end, b));
                 continue;
             };
-            if first != second {
-                continue;
+            last = Some((reached.max(end), if b == NONE { a } else { b }));
+            match (a, b) {
+                (NONE, NONE) => {}
+                (NONE, candidate) | (candidate, NONE) => fates.literal(candidate),
+                (a, b) => self.merge(fates, &mut bases, a, b),
             }
-            let [a, b] = [a, b].map(|c| bases[*c as usize]);
-            let (a, b) = (a.min(b), a.max(b));
-            fates.unite(a, b);
-            let reach = u64::from(self.classes[a as usize].window() / 2);
-            let apart = |c: &u32| value(*c).abs_diff(value(a)) > reach;
-            if (0..).zip(&bases).any(|(c, base)| *base == b && apart(&c))
-                || self.classes[a as usize] != self.classes[b as usize]
-            {
-                fates.literal(a);
-            }
-            bases.iter_mut().filter(|base| **base == b).for_each(|base| *base = a);
         }
         bases
+    }
+
+    /// Makes the slots of two candidates one, with the first one's address.
+    fn merge(&self, fates: &mut Fates, bases: &mut [u32], a: u32, b: u32) {
+        let [a, b] = [a, b].map(|candidate| bases[candidate as usize]);
+        let (a, b) = (a.min(b), a.max(b));
+        if a == b {
+            return;
+        }
+        fates.unite(a, b);
+        let [first, second] = [a, b].map(|base| self.classes[base as usize]);
+        let values = &self.values;
+        let far = |candidate: usize| {
+            values[candidate].abs_diff(values[a as usize]) > first.window() / 2
+        };
+        let mut apart = first != second;
+        for (candidate, base) in bases.iter_mut().enumerate() {
+            if *base == b {
+                apart |= far(candidate);
+                *base = a;
+            }
+        }
+        if apart {
+            fates.literal(a);
+        }
     }
 }
