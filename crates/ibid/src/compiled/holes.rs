@@ -257,15 +257,21 @@ impl<'s> Search<'s> {
                     .first_chunk::<8>()
                     .map(|bytes| i64::from_le_bytes(*bytes))
                     .ok_or(NoHoles::Undecodable)?;
-                for word in [word, word.wrapping_neg()] {
-                    if u32::try_from(word).is_ok_and(|word| self.near(word).is_some()) {
-                        return Err(NoHoles::Unexpected);
-                    }
+                if self.is_near_wide(word) {
+                    Err(NoHoles::Unexpected)
+                } else {
+                    Ok(())
                 }
-                Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a number of 64 bits, or its negative, ends in one that is near a sentinel.
+    fn is_near_wide(&self, word: i64) -> bool {
+        [word, word.wrapping_neg()]
+            .iter()
+            .any(|word| self.near(*word as u32).is_some())
     }
 
     fn word(&mut self, place: usize, word: i32, form: Form) -> Result<(), NoHoles> {
@@ -324,9 +330,14 @@ impl<'s> Search<'s> {
         for (at, size) in constants {
             let bytes = self.code.get(at as usize..).unwrap_or_default();
             if let (4 | 8, Some(word)) = (size, bytes.first_chunk::<4>()) {
-                let high = if size == 8 { &bytes[4..8] } else { &[] };
-                if high.iter().all(|byte| *byte == 0) {
-                    self.word(at as usize, i32::from_le_bytes(*word), Form::Constant)?;
+                let wide = bytes.first_chunk::<8>().filter(|_| size == 8);
+                match wide.map(|bytes| i64::from_le_bytes(*bytes)) {
+                    Some(wide) if u32::try_from(wide).is_err() => {
+                        if self.is_near_wide(wide) {
+                            return Err(NoHoles::Unexpected);
+                        }
+                    }
+                    _ => self.word(at as usize, i32::from_le_bytes(*word), Form::Constant)?,
                 }
             }
         }

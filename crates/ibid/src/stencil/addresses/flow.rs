@@ -48,6 +48,7 @@ pub(super) struct Walk<'w> {
     stack: Vec<Value>,
     state: State,
     copied: usize,
+    rounds: u32,
     failed: bool,
     again: bool,
 }
@@ -99,8 +100,17 @@ struct Frame {
     end: Option<(State, Vec<Value>)>,
     /// What the `else` branch begins with.
     otherwise: Option<(State, Vec<Value>)>,
-    /// Locals that a loop was assumed to change, with what they hold before it.
-    assumed: Vec<(u32, Value)>,
+    /// Locals that a loop is assumed to change.
+    assumed: Vec<Assumed>,
+}
+
+/// A local that a loop is assumed to change.
+struct Assumed {
+    local: u32,
+    /// What it holds before the loop.
+    before: Value,
+    /// What it holds when a round begins.
+    round: Value,
 }
 
 impl<'w> Walk<'w> {
@@ -126,6 +136,7 @@ impl<'w> Walk<'w> {
             stack: Vec::new(),
             state: State::default(),
             copied: 0,
+            rounds: 0,
             failed: false,
             again: false,
         }
@@ -173,6 +184,10 @@ impl<'w> Walk<'w> {
     }
 
     fn pop(&mut self) -> Value {
+        self.take().used()
+    }
+
+    fn take(&mut self) -> Value {
         let height = self.frames.last().map_or(0, |frame| frame.height);
         if self.stack.len() <= height {
             self.fail();
@@ -401,7 +416,7 @@ impl<'w> Walk<'w> {
                 self.literal(address);
                 false
             }
-            Value::Plain | Value::Moved(_) | Value::Derived(0) => {
+            Value::Plain | Value::Round(_) | Value::Moved(_) | Value::Derived(0) => {
                 let checked = size.filter(|_| {
                     !unchecked && self.addresses.is_complement_checked(memarg)
                 });
@@ -584,14 +599,20 @@ impl<'w> Walk<'w> {
             // Where it does not, the local keeps its value.
             let changed = !self.unchanged.contains(&(number, *local));
             self.state.locals[*local as usize] = match value {
-                Value::Plain | Value::Moved(_) | Value::Derived(_) => value,
+                Value::Plain | Value::Round(_) | Value::Moved(_) | Value::Derived(_) => value,
                 Value::Const(constant) | Value::Direct(constant) if !changed => {
                     Value::Derived(magnitude(constant))
                 }
                 _ if !changed => value,
                 _ => {
-                    frame.assumed.push((*local, value));
-                    Value::Plain
+                    self.rounds += 1;
+                    let round = Value::Round(self.rounds);
+                    frame.assumed.push(Assumed {
+                        local: *local,
+                        before: value,
+                        round,
+                    });
+                    round
                 }
             };
         }
@@ -619,7 +640,10 @@ impl<'w> Walk<'w> {
             let locals = &self.state.locals;
             self.frames[index]
                 .assumed
-                .retain(|(local, before)| locals[*local as usize].may_be(*before));
+                .retain(|assumed| {
+                    let value = locals[assumed.local as usize];
+                    value == assumed.round || value.may_be(assumed.before)
+                });
             return;
         }
         if index == 0 {
@@ -739,9 +763,9 @@ impl<'w> Walk<'w> {
     /// Whether the locals of a loop that were taken for parameters of its block are such.
     fn check_assumed(&mut self, frame: &Frame) {
         if let FrameKind::Loop(number) = frame.kind {
-            for (local, _) in &frame.assumed {
+            for assumed in &frame.assumed {
                 self.again = true;
-                self.unchanged.insert((number, *local));
+                self.unchanged.insert((number, assumed.local));
             }
         }
     }
@@ -847,7 +871,7 @@ impl<'w> Walk<'w> {
                 }
             }
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                let value = self.pop();
+                let value = self.take();
                 match self.state.locals.get_mut(*local_index as usize) {
                     Some(local) => *local = value.kept(),
                     None => return self.fail(),

@@ -12,6 +12,9 @@ pub(super) enum Value {
     /// The result of a load, a call, a conversion from floats, a parameter of the function
     /// or of a block: no rule of the compiler looks behind it.
     Plain,
+    /// What a local is assumed to hold at the beginning of each round of a loop: a plain value,
+    /// if the loop brings another one around. The number is of the loop and the local.
+    Round(u32),
     /// A plain value to which a constant was added. The bound is on the constant.
     Moved(u32),
     /// The result of other operators. It may fold to a constant, or hide one that was
@@ -51,7 +54,7 @@ impl Value {
     /// The bound on constants in the value that addition may bring together with others.
     pub(super) fn bound(self) -> u32 {
         match self {
-            Value::Plain => 0,
+            Value::Plain | Value::Round(_) => 0,
             Value::Moved(bound) | Value::Derived(bound) | Value::Sum { bound, .. } => bound,
             Value::Const(value) | Value::Direct(value) => magnitude(value),
             Value::Address { addend, .. } => addend.unsigned_abs(),
@@ -61,13 +64,21 @@ impl Value {
 
     /// Whether the value is certain not to be a constant for the compiler.
     pub(super) fn is_never_constant(self) -> bool {
-        matches!(self, Value::Plain | Value::Moved(_))
+        matches!(self, Value::Plain | Value::Round(_) | Value::Moved(_))
     }
 
     /// The value as it comes back from a local or out of a block.
     pub(super) fn kept(self) -> Value {
         match self {
             Value::Direct(value) => Value::Const(value),
+            value => value,
+        }
+    }
+
+    /// The value as an operand.
+    pub(super) fn used(self) -> Value {
+        match self {
+            Value::Round(_) => Value::Plain,
             value => value,
         }
     }
