@@ -64,7 +64,7 @@ impl AddressFacts {
     /// Whether a constant, or the offset of an access, may be an address.
     #[inline]
     pub(crate) fn is_candidate(&self, value: u64) -> bool {
-        (self.start..self.end).contains(&value)
+        (self.start..self.end).contains(&value) && !is_mask(value)
     }
 
     /// Whether accesses with this offset need no check of bounds, whatever is accessed.
@@ -128,6 +128,14 @@ impl AddressFacts {
         let first = first.map_or(0, |limit| limit + LARGEST_ACCESS as u32 + 1);
         (first, last as u32)
     }
+}
+
+/// Whether a number's ones are all next to each other: the compiler makes such numbers of its
+/// own, for masks and shifts.
+#[inline]
+fn is_mask(value: u64) -> bool {
+    let lowest = value & value.wrapping_neg();
+    value & value.wrapping_add(lowest) == 0
 }
 
 impl MemoryFacts {

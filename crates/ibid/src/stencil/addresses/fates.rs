@@ -116,11 +116,14 @@ impl Fates {
     }
 
     /// The compiler sees a constant that is no slot's. As a number of 32 bits it is another one,
-    /// and where it is subtracted the compiler may add its negative.
+    /// and the compiler makes its negative and its complement of it, and what is next to it.
     pub(super) fn number(&mut self, value: i64) {
         for number in [value, value.wrapping_neg()] {
-            self.others.push(number);
-            self.others.push(i64::from(number as u32));
+            for next in [-1, 0, 1] {
+                let number = number.wrapping_add(next);
+                self.others.push(number);
+                self.others.push(i64::from(number as u32));
+            }
         }
     }
 }

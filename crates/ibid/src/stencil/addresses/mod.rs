@@ -123,7 +123,11 @@ pub(crate) fn decide(
         match walked {
             Err(GaveUp) => return Slots::default(),
             Ok((_, true)) => {}
-            Ok((fates, false)) => return candidates.keep(fates, survey),
+            Ok((fates, false)) => {
+                let r = candidates.keep(fates, survey);
+                if std::env::var("LIT").is_ok() { eprintln!("SLOTS {index} {:?}", r.values); };
+                return r;
+            }
         }
     }
     Slots::default()
