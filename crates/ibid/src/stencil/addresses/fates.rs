@@ -1,5 +1,7 @@
 //! What becomes of each slot while its uses are found out.
 
+use std::ops::Range;
+
 /// Which slots stay slots. Slots that one value may hold alike share their fate.
 pub(super) struct Fates {
     /// By slot: another one of the same fate, or itself.
@@ -11,8 +13,9 @@ pub(super) struct Fates {
     folded: Vec<(u32, i32)>,
     /// What is added to addresses whose complements indices are compared with.
     checked: Vec<(u32, i32)>,
-    /// Constants that are no slot's.
+    /// Constants that are no slot's, of those in the range in which slots' are.
     others: Vec<i64>,
+    range: Range<i64>,
     /// By slot: the largest constant that may be folded into it besides these.
     reach: Vec<u32>,
 }
@@ -31,8 +34,10 @@ pub(super) struct Numbers {
 }
 
 impl Fates {
-    pub(super) fn new(slots: usize) -> Fates {
+    /// Of slots whose numbers are all in `range`.
+    pub(super) fn new(slots: usize, range: Range<i64>) -> Fates {
         Fates {
+            range,
             same: (0..slots as u32).collect(),
             literal: vec![false; slots],
             addends: Vec::new(),
@@ -118,12 +123,21 @@ impl Fates {
     /// The compiler sees a constant that is no slot's. As a number of 32 bits it is another one,
     /// and the compiler makes its negative and its complement of it, and what is next to it.
     pub(super) fn number(&mut self, value: i64) {
-        for number in [value, value.wrapping_neg()] {
-            for next in [-1, 0, 1] {
-                let number = number.wrapping_add(next);
-                self.others.push(number);
-                self.others.push(i64::from(number as u32));
+        let narrow = value as u32;
+        for number in [
+            value,
+            value.wrapping_neg(),
+            narrow.into(),
+            narrow.wrapping_neg().into(),
+        ] {
+            if self.range.contains(&number) {
+                self.others.extend([number - 1, number, number + 1]);
             }
         }
+    }
+
+    /// The compiler sees the complement of a number that is no slot's.
+    pub(super) fn complement(&mut self, number: i64) {
+        self.others.push(number.wrapping_neg());
     }
 }

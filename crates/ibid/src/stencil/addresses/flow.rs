@@ -121,6 +121,10 @@ impl<'w> Walk<'w> {
         loops: &'w [Loop],
         unchanged: &'w mut Unchanged,
     ) -> Walk<'w> {
+        let smallest = values.iter().copied().min().unwrap_or(0);
+        let largest = values.iter().copied().max().unwrap_or(0);
+        let window = i64::from(super::WINDOW);
+        let range = i64::from(smallest) - window..i64::from(largest) + window;
         Walk {
             facts,
             addresses: &facts.addresses,
@@ -129,7 +133,7 @@ impl<'w> Walk<'w> {
             windows,
             loops,
             unchanged,
-            fates: Fates::new(windows.len()),
+            fates: Fates::new(windows.len(), range),
             next_mention: 0,
             next_loop: 0,
             frames: Vec::new(),
@@ -446,12 +450,31 @@ impl<'w> Walk<'w> {
         {
             self.fates.literal(slot);
         }
+        if !unchecked && !(fits && offset_slot.is_some()) {
+            self.number_of_check(memarg, size);
+        }
         match self.addresses.is_beyond(memarg) {
             Some(false) => {}
             Some(true) => self.stop(),
             None => self.fail(),
         }
         !address.is_never_constant()
+    }
+
+    /// What a check of bounds compares with, or adds.
+    fn number_of_check(&mut self, memarg: &MemArg, size: Option<i32>) {
+        let sizes: &[i64] = match &size.map(i64::from) {
+            Some(size) => &[*size],
+            None => &[1, 2, 4, 8, 16],
+        };
+        for size in sizes {
+            let end = memarg.offset.cast_signed().wrapping_add(*size);
+            if self.addresses.is_complement_checked(memarg) {
+                self.fates.complement(end);
+            } else {
+                self.fates.number(end);
+            }
+        }
     }
 
     fn load(&mut self, wide: Option<bool>, size: i32, memarg: &MemArg) {

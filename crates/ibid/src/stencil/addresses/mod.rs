@@ -27,6 +27,10 @@ const OFFSET_WINDOW: u32 = 1 << 12;
 /// sizes.
 const SMALLEST: u32 = 1 << 10;
 
+/// Addresses that are no further apart may be made of each other by operations on bits, in
+/// bytes.
+const NEIGHBOURHOOD: u32 = 64;
+
 /// A function has no slots if it mentions more addresses than this.
 pub(crate) const MOST_SLOTS: usize = 2048;
 
@@ -124,9 +128,7 @@ pub(crate) fn decide(
             Err(GaveUp) => return Slots::default(),
             Ok((_, true)) => {}
             Ok((fates, false)) => {
-                let r = candidates.keep(fates, survey);
-                if std::env::var("LIT").is_ok() { eprintln!("SLOTS {index} {:?}", r.values); };
-                return r;
+                return candidates.keep(fates, survey);
             }
         }
     }
@@ -195,6 +197,7 @@ impl Candidates {
         self.mixed.iter().for_each(|number| fates.literal(*number));
         let numbers = fates.numbers();
         let bases = self.gather(&mut fates, &numbers);
+        self.part_from_literals(&mut fates);
         let Numbers {
             constants,
             mut folded,
@@ -291,6 +294,25 @@ impl Candidates {
             }
         }
         bases
+    }
+
+    /// A candidate that is literal may be masked, shifted or combined with small constants into
+    /// numbers near it: those near it are literal as well.
+    fn part_from_literals(&self, fates: &mut Fates) {
+        let mut order: Vec<u32> = (0..self.values.len() as u32).collect();
+        order.sort_unstable_by_key(|candidate| self.values[*candidate as usize]);
+        let mut changed = true;
+        while std::mem::take(&mut changed) {
+            for pair in order.windows(2) {
+                let [a, b] = [pair[0], pair[1]];
+                let apart = self.values[b as usize] - self.values[a as usize];
+                if apart < NEIGHBOURHOOD && fates.is_literal(a) != fates.is_literal(b) {
+                    fates.literal(a);
+                    fates.literal(b);
+                    changed = true;
+                }
+            }
+        }
     }
 
     /// Makes the slots of two candidates one, with the first one's address.
