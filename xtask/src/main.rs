@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use xtask::corpus::{self, check};
+use xtask::corpus::{self, check, moved};
 use xtask::{bench, demo};
 
 /// Chores of the project.
@@ -50,6 +50,14 @@ struct CorpusOptions {
 
     #[command(flatten)]
     check_options: check::CheckOptions,
+
+    /// Compile each pair of releases, those of further packages too, one after the other and both
+    /// ways, and compile again and compare every function that is reused.
+    #[arg(long, conflicts_with_all = ["check", "list"])]
+    upgrades: bool,
+
+    #[command(flatten)]
+    moved_options: moved::MovedOptions,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +83,8 @@ fn run(chore: Chore) -> Result<()> {
     };
     if options.list {
         corpus::list(corpus::modules(), &mut out)
+    } else if options.upgrades {
+        moved::check(&options.moved_options, &mut out)
     } else if options.check {
         check::run(&options.check_options, &mut out)
     } else {

@@ -43,6 +43,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     clif: bool,
 
+    /// Keep the addresses of static data in the keys: a function whose data moved is compiled
+    /// again
+    #[arg(long)]
+    no_address_slots: bool,
+
     /// The module, in the binary or the text format; `-` is standard input
     #[arg(value_name = "IN.wasm|IN.wat")]
     input: PathBuf,
@@ -63,6 +68,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let progress = Progress::new();
     let mut options = Options::default();
     options.clif = arguments.clif;
+    options.address_slots = !arguments.no_address_slots;
     options.verify = arguments.verify;
     options.progress = Some(progress.callback());
     let compiler = Compiler::with_options(&engine, store, options);

@@ -387,7 +387,8 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         watch.lap(&mut report.time_ms.lookup);
         let unfit = self.find_or_compile(missing, Addresses::Slots, watch, report)?;
         if !unfit.is_empty() {
-            self.find_or_compile(unfit, Addresses::Literal, watch, report)?;
+            let unfit = self.find_or_compile(unfit, Addresses::Literal, watch, report)?;
+            debug_assert!(unfit.is_empty(), "without slots everything fits");
         }
         Ok(())
     }

@@ -63,6 +63,15 @@ fn replaced(fact: KeyFact, first: &str, from: &str, to: &str) -> Witness {
     witness(fact, first, &first.replacen(from, to, 1))
 }
 
+/// The same for engines whose memories need no checks, and move unless their largest size is
+/// small.
+fn movable(mut witness: Witness) -> Witness {
+    for (config, _) in [&mut witness.first, &mut witness.second] {
+        config.memory_reservation(1 << 31).memory_guard_size(1 << 32);
+    }
+    witness
+}
+
 fn witnesses() -> Vec<Witness> {
     use KeyFact::*;
     let mut all = vec![
@@ -121,9 +130,24 @@ fn witnesses() -> Vec<Witness> {
         ),
         replaced(
             MemoryType,
-            "(module (memory 1) (func (drop (i32.load (i32.const 0)))))",
-            "(memory 1)",
+            "(module (memory i64 1) (func (drop (i32.load (i64.const 65536)))))",
             "(memory i64 1)",
+            "(memory i64 2)",
+        ),
+        movable(replaced(
+            MemoryAccess,
+            "(module (memory 1) (func $f)
+               (func (param i32) (result i32)
+                 (i32.load (local.get 0)) (call $f) (i32.add (i32.load (local.get 0)))))",
+            "(memory 1)",
+            "(memory 1 2)",
+        )),
+        replaced(
+            AddressSlots,
+            "(module (memory 2) (func $f (param i32 i32 i32))
+               (func (call $f (i32.const 70000) (i32.const 80000) (i32.const 70000))))",
+            "(i32.const 80000) (i32.const 70000)",
+            "(i32.const 80000) (i32.const 80000)",
         ),
         witness(
             MemoryExported,

@@ -16,10 +16,12 @@ mod fetch;
 mod in_order;
 mod integrity;
 mod list;
+pub mod moved;
 mod npm;
 mod packages;
 mod place;
 mod tarball;
+mod upgrades;
 
 use std::path::{Path, PathBuf};
 
@@ -91,6 +93,19 @@ pub fn pairs() -> Vec<(&'static Module, &'static Module)> {
         .collect()
 }
 
+/// Further pairs, of other packages and other releases: the older version and the newer one. They
+/// are fetched for the check of upgrades only.
+///
+/// ```
+/// for (older, newer) in xtask::corpus::upgrades() {
+///     assert_eq!(older.name, newer.name);
+/// }
+/// ```
+pub fn upgrades() -> Vec<(&'static Module, &'static Module)> {
+    let pairs = upgrades::UPGRADES.chunks_exact(2);
+    pairs.map(|pair| (&pair[0], &pair[1])).collect()
+}
+
 /// The corpus directory: what the environment variable `IBID_CORPUS` names, or else `corpus/` at
 /// the workspace's root.
 pub fn directory() -> PathBuf {
@@ -106,6 +121,7 @@ pub fn directory() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn every_pair_is_of_one_package_and_accepted() {
@@ -126,6 +142,21 @@ mod tests {
                 ("quickjs", "0.29.1", "0.29.2"),
             ]
         );
+    }
+
+    #[test]
+    fn further_upgrades_are_of_one_package_each() {
+        let names: HashSet<_> = upgrades()
+            .into_iter()
+            .map(|(older, newer)| {
+                assert_eq!((older.name, older.package), (newer.name, newer.package));
+                assert_ne!(older.version, newer.version);
+                older.name
+            })
+            .collect();
+        assert_eq!(names.len() * 2, upgrades::UPGRADES.len());
+        assert!(names.len() >= 30);
+        assert!(modules().iter().all(|module| !names.contains(module.name)));
     }
 
     #[test]

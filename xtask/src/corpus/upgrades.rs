@@ -1,8 +1,7 @@
 //! The table of further upgrades: two releases of a package next to each other, the older first.
 //!
 //! To add a pair, record of each release what `packages` records of a module. A pair has a name of
-//! its own, and its two modules differ in their code. Two pairs of one package do not stand next
-//! to each other, for neighbours of one package count as a pair.
+//! its own, and its two modules differ in their code.
 
 use super::Module;
 

@@ -721,7 +721,7 @@ mod tests {
         assert!(layout.fits(addresses(1_048_576)));
         // What the code holds for another reason, what is too small or too large, and what
         // there is none of.
-        for address in [4104, 70_008, 200, u32::MAX, 1 << 31] {
+        for address in [4104, 70_008, 200, u32::MAX, (1 << 31) + 8] {
             let expected = matches!(address, 4104 | 70_008);
             let filled = layout.fill(&mut code, addresses(address));
             assert_eq!(filled.is_ok(), expected, "{address}");

@@ -355,6 +355,7 @@ mod tests {
                 let mut out = Writer::default();
                 out.word(2);
                 out.word(0);
+                out.word(0);
                 out.word(1 + i * 2 % 5);
                 out.word(1 + (i + 3) % 5);
                 out.into_bytes()

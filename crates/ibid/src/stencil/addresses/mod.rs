@@ -340,3 +340,6 @@ impl Candidates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
