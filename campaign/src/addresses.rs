@@ -423,7 +423,11 @@ impl Generator<'_> {
 
     /// An index into a memory: mostly an address, alone or with something added.
     fn index(&mut self) {
-        if self.wide { self.wide() } else { self.narrow() }
+        if self.wide {
+            self.wide()
+        } else {
+            self.narrow()
+        }
     }
 
     fn access(&mut self, choices: &[(Access, u32)]) -> Item {
@@ -432,9 +436,20 @@ impl Generator<'_> {
             let (number, added) = (self.random.below(self.addresses), self.added());
             return Item::Access(access, number, added);
         }
-        let offset = *self
-            .random
-            .pick(&[0, 0, 0, 4, 8, 12, 100, 1024, 4096, 40_000, 1 << 20, 40 << 20]);
+        let offset = *self.random.pick(&[
+            0,
+            0,
+            0,
+            4,
+            8,
+            12,
+            100,
+            1024,
+            4096,
+            40_000,
+            1 << 20,
+            40 << 20,
+        ]);
         let memory = u32::from(self.second_memory && self.random.one_in(4));
         Item::Operator(access(memarg(offset, memory)))
     }
@@ -447,7 +462,11 @@ impl Generator<'_> {
 
     /// Something of type `i32` on the stack.
     fn narrow(&mut self) {
-        let choice = if self.depth > 4 { self.random.below(4) } else { self.random.below(15) };
+        let choice = if self.depth > 4 {
+            self.random.below(4)
+        } else {
+            self.random.below(15)
+        };
         self.deeper(|this| match choice {
             0 | 1 => this.address(false),
             2 => {
@@ -550,7 +569,11 @@ impl Generator<'_> {
 
     /// Something of type `i64` on the stack.
     fn wide(&mut self) {
-        let choice = if self.depth > 4 { self.random.below(4) } else { self.random.below(13) };
+        let choice = if self.depth > 4 {
+            self.random.below(4)
+        } else {
+            self.random.below(13)
+        };
         self.deeper(|this| match choice {
             0 | 1 => this.address(true),
             2 => {
@@ -596,7 +619,11 @@ impl Generator<'_> {
     }
 
     fn statement(&mut self) {
-        let choice = if self.depth > 3 { self.random.below(6) } else { self.random.below(15) };
+        let choice = if self.depth > 3 {
+            self.random.below(6)
+        } else {
+            self.random.below(15)
+        };
         self.deeper(|this| match choice {
             0 | 1 => {
                 this.narrow();
@@ -697,7 +724,11 @@ impl Generator<'_> {
         let length = *self.random.pick(&[0, 1, 8, 16, 100, 128, 129, 280, 5000]);
         self.index();
         let fill = self.random.one_in(3);
-        if fill { self.narrow() } else { self.index() }
+        if fill {
+            self.narrow()
+        } else {
+            self.index()
+        }
         match (self.random.below(4), self.wide) {
             (0, true) => self.wide(),
             (0, false) => self.narrow(),

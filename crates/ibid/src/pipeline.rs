@@ -558,8 +558,9 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                                 .ok()
                         }))
                     }
-                    job => codegen::compile(engine, compiler, module, job, parameters, None)
-                        .map(Some),
+                    job => {
+                        codegen::compile(engine, compiler, module, job, parameters, None).map(Some)
+                    }
                 };
                 progress.step();
                 (i, result)
@@ -707,13 +708,14 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         for (job, same) in results {
             if !same {
                 let symbol = job.symbol(&module);
-                let key = split(module, job, Addresses::Slots, &mut Scratch::default()).map_or_else(
-                    || "none".to_string(),
-                    |split| {
-                        let fingerprint = &self.context.entries.fingerprint;
-                        split.stencil.key(fingerprint).to_string()
-                    },
-                );
+                let key = split(module, job, Addresses::Slots, &mut Scratch::default())
+                    .map_or_else(
+                        || "none".to_string(),
+                        |split| {
+                            let fingerprint = &self.context.entries.fingerprint;
+                            split.stencil.key(fingerprint).to_string()
+                        },
+                    );
                 return Err(Refused::Mismatch(format!(
                     "the code reused for `{symbol}` is not what compiling it gives (stencil key {key})"
                 )));

@@ -172,7 +172,9 @@ impl Spread {
             .map(|number| number + LOW_BITS % window)
             .find(|number| {
                 let above = literals.partition_point(|literal| *literal < number - window);
-                literals.get(above).is_none_or(|literal| *literal > number + window)
+                literals
+                    .get(above)
+                    .is_none_or(|literal| *literal > number + window)
             })
     }
 }
@@ -222,14 +224,21 @@ mod tests {
             let others = assign(&slots(class, count, &literals), addresses).unwrap();
             for values in [&values, &others] {
                 for pair in values.windows(2) {
-                    assert!(pair[0].value - pair[1].value >= 2 * pair[0].window, "{pair:?}");
+                    assert!(
+                        pair[0].value - pair[1].value >= 2 * pair[0].window,
+                        "{pair:?}"
+                    );
                 }
                 let (last, first) = (values[0], values.last().unwrap());
                 assert!(first.value - first.window >= range.0);
                 assert!(last.value + last.window < range.1);
             }
             for Sentinel { value, window } in &others {
-                assert!(literals.iter().all(|literal| literal.abs_diff(*value) > *window));
+                assert!(
+                    literals
+                        .iter()
+                        .all(|literal| literal.abs_diff(*value) > *window)
+                );
             }
         }
         for class in [Class::Near, Class::Far] {

@@ -55,10 +55,14 @@ fn they_compute_with_the_new_addresses() {
         compilation.store();
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
-        let set = instance.get_typed_func::<(), ()>(&mut store, "set").unwrap();
+        let set = instance
+            .get_typed_func::<(), ()>(&mut store, "set")
+            .unwrap();
         set.call(&mut store, ()).unwrap();
         let mut call = |name: &str, argument: u32| {
-            let function = instance.get_typed_func::<u32, u32>(&mut store, name).unwrap();
+            let function = instance
+                .get_typed_func::<u32, u32>(&mut store, name)
+                .unwrap();
             function.call(&mut store, argument).unwrap()
         };
         assert_eq!([0, 1, 2].map(|string| call("sum", string)), [3, 3, 5]);
@@ -101,19 +105,30 @@ fn addresses_that_do_not_fit_are_compiled() {
     };
     let oracle = Oracle::new();
     oracle.valid(&text(1_000_002, 2_000_002));
-    assert_eq!(oracle.valid(&text(1_500_002, 2_500_002)).functions.compiled, 0);
-    for (a, b) in [(1_000_002, 1_000_002), (100_000, 2_000_002), (70_000, 2_000_002)] {
+    assert_eq!(
+        oracle.valid(&text(1_500_002, 2_500_002)).functions.compiled,
+        0
+    );
+    for (a, b) in [
+        (1_000_002, 1_000_002),
+        (100_000, 2_000_002),
+        (70_000, 2_000_002),
+    ] {
         assert_eq!(oracle.valid(&text(a, b)).functions.compiled, 1, "{a} {b}");
     }
     // Whatever was found out, what fits is found.
-    assert_eq!(oracle.valid(&text(1_500_006, 2_500_006)).functions.compiled, 0);
+    assert_eq!(
+        oracle.valid(&text(1_500_006, 2_500_006)).functions.compiled,
+        0
+    );
 }
 
 /// The primitives, by hand.
 #[test]
 fn a_stencil_with_slots_is_applied_to_other_addresses() {
     let compiler = Compiler::new(&Engine::default(), MemoryStore::new());
-    let [first, second] = [1_048_600, 2_000_000].map(|first| wat::parse_str(program(first)).unwrap());
+    let [first, second] =
+        [1_048_600, 2_000_000].map(|first| wat::parse_str(program(first)).unwrap());
     let (first, second) = (
         compiler.functions(&first).unwrap(),
         compiler.functions(&second).unwrap(),
@@ -121,7 +136,10 @@ fn a_stencil_with_slots_is_applied_to_other_addresses() {
     let (stencil, parameters) = first.split_addresses(1).unwrap();
     let (other, others) = second.split_addresses(1).unwrap();
     assert_eq!(stencil, other);
-    assert_eq!(parameters.addresses()[0] + (2_000_000 - 1_048_600), others.addresses()[0]);
+    assert_eq!(
+        parameters.addresses()[0] + (2_000_000 - 1_048_600),
+        others.addresses()[0]
+    );
     assert_ne!(first.split(1).unwrap().0, second.split(1).unwrap().0);
     let code = first.compile(1, &parameters).unwrap();
     let applied = code.apply(&others).unwrap();

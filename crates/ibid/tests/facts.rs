@@ -67,7 +67,9 @@ fn replaced(fact: KeyFact, first: &str, from: &str, to: &str) -> Witness {
 /// small.
 fn movable(mut witness: Witness) -> Witness {
     for (config, _) in [&mut witness.first, &mut witness.second] {
-        config.memory_reservation(1 << 31).memory_guard_size(1 << 32);
+        config
+            .memory_reservation(1 << 31)
+            .memory_guard_size(1 << 32);
     }
     witness
 }

@@ -29,7 +29,9 @@ pub fn check(options: &MovedOptions, out: &mut impl Write) -> Result<()> {
     let chosen: Vec<(&Module, &Module)> = pairs()
         .into_iter()
         .chain(upgrades())
-        .filter(|(older, _)| options.pairs.is_empty() || options.pairs.iter().any(|name| name == older.name))
+        .filter(|(older, _)| {
+            options.pairs.is_empty() || options.pairs.iter().any(|name| name == older.name)
+        })
         .collect();
     ensure!(!chosen.is_empty(), "no pair is chosen");
     let modules: Vec<Module> = chosen
@@ -99,12 +101,7 @@ impl<'m> Subject<'m> {
     }
 
     /// Compiles the module, and compares the artifact. `verify`: every function too.
-    fn compile(
-        &self,
-        engine: &Engine,
-        store: &Arc<MemoryStore>,
-        verify: bool,
-    ) -> Result<Report> {
+    fn compile(&self, engine: &Engine, store: &Arc<MemoryStore>, verify: bool) -> Result<Report> {
         let mut options = Options::default();
         options.whole_artifacts = false;
         options.verify = verify;

@@ -5,7 +5,9 @@
 //! and displacements, nowhere else. Code that holds one in any other way has no slots.
 
 use crate::sentinels::{Sentinel, Sentinels};
-use iced_x86::{Code, ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
+use iced_x86::{
+    Code, ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic,
+};
 
 /// A place in the code that holds an address and a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,7 +150,8 @@ impl<'s> Search<'s> {
         // Where an instruction takes the address of what may be a jump table.
         let mut table = None;
         while at < self.end {
-            let mut decoder = Decoder::with_ip(64, &self.code[at as usize..], at, DecoderOptions::NONE);
+            let mut decoder =
+                Decoder::with_ip(64, &self.code[at as usize..], at, DecoderOptions::NONE);
             let mut instruction = Instruction::default();
             loop {
                 if at >= self.end || self.is_padding(at) {
@@ -173,7 +176,8 @@ impl<'s> Search<'s> {
                         table = Some(target);
                     } else if target >= next {
                         self.end = self.end.min(target);
-                        self.constants.push((target, instruction.memory_size().size()));
+                        self.constants
+                            .push((target, instruction.memory_size().size()));
                     }
                 }
                 at = next;
@@ -182,7 +186,9 @@ impl<'s> Search<'s> {
                         return Err(NoHoles::JumpTable);
                     }
                     // The default target comes last.
-                    let size = sizes.find(&self.sentinels.tables).ok_or(NoHoles::JumpTable)?;
+                    let size = sizes
+                        .find(&self.sentinels.tables)
+                        .ok_or(NoHoles::JumpTable)?;
                     at += 4 * (u64::from(size) + 1);
                     if at > self.end {
                         return Err(NoHoles::JumpTable);
@@ -309,7 +315,9 @@ impl<'s> Search<'s> {
 
     /// The slot whose sentinel is near `value`, and the distance.
     fn near(&self, value: u32) -> Option<(u32, i32)> {
-        let after = self.sorted.partition_point(|(sentinel, _)| *sentinel < value);
+        let after = self
+            .sorted
+            .partition_point(|(sentinel, _)| *sentinel < value);
         let around = after.saturating_sub(1)..(after + 1).min(self.sorted.len());
         self.sorted[around]
             .iter()
@@ -354,7 +362,6 @@ impl<'s> Search<'s> {
         }
         Ok(())
     }
-
 }
 
 /// What a number is in an instruction.

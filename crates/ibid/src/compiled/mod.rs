@@ -60,8 +60,8 @@ pub(crate) use layout::{Columns, Header, Layout, RelocationKind, Target};
 pub(crate) use layout::{Parts, RelocationRecord};
 
 use crate::bytes::Malformed;
-use layout::CODE;
 use crate::stencil::FunctionParameters;
+use layout::CODE;
 
 /// A compiled function without its parameters: machine code with holes, relocations
 /// against slots, relative source locations, traps, stack maps, unwind and exception

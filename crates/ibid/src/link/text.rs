@@ -315,9 +315,10 @@ mod tests {
     fn both(target: &str, kind: RelocationKind, call: u32) -> [Vec<u8>; 2] {
         let mut config = Config::new();
         config.target(target).unwrap();
-        let engine = EngineCompiler::of(&Engine::new(&config).unwrap(), true).unwrap_or_else(|reason| {
-            panic!("{target}: {}", reason.0);
-        });
+        let engine =
+            EngineCompiler::of(&Engine::new(&config).unwrap(), true).unwrap_or_else(|reason| {
+                panic!("{target}: {}", reason.0);
+            });
         let codes: Vec<Vec<u8>> = (0..6u8)
             .map(|i| {
                 let holes = [4, 8, 16 + 4 * u32::from(i)];

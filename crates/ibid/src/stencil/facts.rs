@@ -14,10 +14,10 @@ use serde::Serialize;
 use std::sync::Arc;
 use wasmparser::{ValidatorResources, WasmModuleResources};
 use wasmtime_environ::{
-    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalConstValue, GlobalIndex, Limits, Memory,
-    MemoryIndex, MemoryKind, MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation,
-    ModuleTypesBuilder, Table, TableIndex, TagIndex, Tunables, TypeTrace, VMOffsets,
-    WasmCompositeInnerType, WasmSubType,
+    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalConstValue, GlobalIndex, Limits,
+    Memory, MemoryIndex, MemoryKind, MemoryTunables, Module, ModuleInternedTypeIndex,
+    ModuleTranslation, ModuleTypesBuilder, Table, TableIndex, TagIndex, Tunables, TypeTrace,
+    VMOffsets, WasmCompositeInnerType, WasmSubType,
 };
 
 /// The facts of one module.
@@ -484,10 +484,7 @@ fn type_facts(types: &ModuleTypesBuilder) -> (Vec<TypeFacts>, Digest) {
 }
 
 fn is_function(ty: &WasmSubType) -> bool {
-    matches!(
-        ty.composite_type.inner,
-        WasmCompositeInnerType::Func(_)
-    )
+    matches!(ty.composite_type.inner, WasmCompositeInnerType::Func(_))
 }
 
 fn function_facts(translation: &ModuleTranslation<'_>) -> Vec<FunctionFacts> {

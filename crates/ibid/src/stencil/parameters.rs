@@ -311,7 +311,10 @@ mod tests {
         assert_eq!(input.remaining(), 0);
         assert_eq!(stored.to_owned(), sample());
         assert_eq!([stored.callee(1), stored.callee(2)], [Some(9), None]);
-        assert_eq!([stored.address(0), stored.address(1)], [Some(1048576), None]);
+        assert_eq!(
+            [stored.address(0), stored.address(1)],
+            [Some(1048576), None]
+        );
         for cut in 0..bytes.len() {
             let mut input = Reader::new(&bytes[..cut]);
             assert!(StoredParameters::read(&mut input, 1000).is_err());

@@ -93,7 +93,11 @@ impl AddressFacts {
         };
         u64::try_from(index)
             .ok()
-            .and_then(|index| index.checked_add(access.offset)?.checked_add(LARGEST_ACCESS))
+            .and_then(|index| {
+                index
+                    .checked_add(access.offset)?
+                    .checked_add(LARGEST_ACCESS)
+            })
             .is_some_and(|end| end <= memory.least)
     }
 

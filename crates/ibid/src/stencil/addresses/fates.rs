@@ -105,8 +105,8 @@ impl Fates {
     }
 
     pub(super) fn numbers(&mut self) -> Numbers {
-        let [constants, folded, checked] =
-            [&mut self.addends, &mut self.folded, &mut self.checked].map(|list| {
+        let [constants, folded, checked] = [&mut self.addends, &mut self.folded, &mut self.checked]
+            .map(|list| {
                 let mut list = std::mem::take(list);
                 list.sort_unstable();
                 list.dedup();

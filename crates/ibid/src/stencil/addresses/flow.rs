@@ -5,10 +5,10 @@
 //! ("Address slots"), where each has its reason. What the walk does not know makes a
 //! constant literal.
 
+use super::AddressFacts;
 use super::fates::Fates;
 use super::fold::fold;
 use super::survey::Loop;
-use super::AddressFacts;
 use super::value::{ANY, Value, magnitude};
 use crate::stencil::facts::{GlobalRead, ModuleFacts};
 use rustc_hash::FxHashSet;
@@ -163,7 +163,8 @@ impl<'w> Walk<'w> {
             }
             self.state.locals.resize(all, Value::Const(0));
         }
-        self.frames.push(Frame::new(FrameKind::Block, 0, 0, results, true));
+        self.frames
+            .push(Frame::new(FrameKind::Block, 0, 0, results, true));
         let read = visit(&mut self);
         if !read || self.failed {
             return Err(GaveUp);
@@ -328,7 +329,10 @@ impl<'w> Walk<'w> {
             (Value::Moved(bound), Value::Const(_)) | (Value::Const(_), Value::Moved(bound)) => {
                 Value::Derived(bound)
             }
-            (Value::Plain | Value::Derived(0), Value::Const(_) | Value::Plain | Value::Derived(0))
+            (
+                Value::Plain | Value::Derived(0),
+                Value::Const(_) | Value::Plain | Value::Derived(0),
+            )
             | (Value::Const(_), Value::Plain | Value::Derived(0)) => Value::Derived(0),
             _ => Value::Derived(ANY),
         }
@@ -421,9 +425,8 @@ impl<'w> Walk<'w> {
                 false
             }
             Value::Plain | Value::Round(_) | Value::Moved(_) | Value::Derived(0) => {
-                let checked = size.filter(|_| {
-                    !unchecked && self.addresses.is_complement_checked(memarg)
-                });
+                let checked =
+                    size.filter(|_| !unchecked && self.addresses.is_complement_checked(memarg));
                 if let (Some(slot), Some(size)) = (offset_slot, checked) {
                     self.fates.check(slot, size);
                 }
@@ -433,7 +436,8 @@ impl<'w> Walk<'w> {
             // As an index it is not negative.
             Value::Const(value) | Value::Direct(value) => {
                 if offset_slot.is_none() {
-                    self.fates.number(value.wrapping_add(memarg.offset.cast_signed()));
+                    self.fates
+                        .number(value.wrapping_add(memarg.offset.cast_signed()));
                 }
                 let near = offset_slot.filter(|slot| magnitude(value) <= self.window(*slot));
                 if let Some(slot) = near {
@@ -450,7 +454,8 @@ impl<'w> Walk<'w> {
         {
             self.fates.literal(slot);
         }
-        if !unchecked && !(fits && offset_slot.is_some()) {
+        let is_slot = fits && offset_slot.is_some();
+        if !unchecked && !is_slot {
             self.number_of_check(memarg, size);
         }
         match self.addresses.is_beyond(memarg) {
@@ -593,7 +598,9 @@ impl<'w> Walk<'w> {
         let mut frame = Frame::new(kind, height, parameters, results, live);
         if live {
             let parameters = &mut self.stack[height..];
-            parameters.iter_mut().for_each(|value| *value = value.kept());
+            parameters
+                .iter_mut()
+                .for_each(|value| *value = value.kept());
             match kind {
                 FrameKind::If => {
                     frame.otherwise = Some((self.copy_state(), self.stack[height..].to_vec()));
@@ -661,12 +668,10 @@ impl<'w> Walk<'w> {
                 self.literal(self.stack[position]);
             }
             let locals = &self.state.locals;
-            self.frames[index]
-                .assumed
-                .retain(|assumed| {
-                    let value = locals[assumed.local as usize];
-                    value == assumed.round || value.may_be(assumed.before)
-                });
+            self.frames[index].assumed.retain(|assumed| {
+                let value = locals[assumed.local as usize];
+                value == assumed.round || value.may_be(assumed.before)
+            });
             return;
         }
         if index == 0 {
@@ -815,7 +820,11 @@ impl<'w> Walk<'w> {
                     }
                 }
                 Value::Sum { slot, bound } if slots && small => {
-                    let copied = if constant.is_some() { INLINE_COPY as u32 } else { 0 };
+                    let copied = if constant.is_some() {
+                        INLINE_COPY as u32
+                    } else {
+                        0
+                    };
                     let added = length.bound().max(copied);
                     self.fates.reach(slot, bound.saturating_add(added));
                 }
@@ -1053,7 +1062,11 @@ impl<'w> Walk<'w> {
             Arithmetic::Compare => self.is_address_and_constant(true),
             Arithmetic::Subtract => matches!(
                 self.stack[..],
-                [.., Value::Address { .. }, Value::Const(_) | Value::Direct(_)]
+                [
+                    ..,
+                    Value::Address { .. },
+                    Value::Const(_) | Value::Direct(_)
+                ]
             ),
             _ => false,
         }
@@ -1134,7 +1147,6 @@ impl<'w> Walk<'w> {
     }
 }
 
-
 /// Whether `value` is a constant below every address that `addend` is added to.
 fn is_small(addend: i32, value: Value) -> bool {
     let distance = value.bound().saturating_add(addend.unsigned_abs());
@@ -1168,13 +1180,7 @@ impl State {
 }
 
 impl Frame {
-    fn new(
-        kind: FrameKind,
-        height: usize,
-        parameters: usize,
-        results: usize,
-        live: bool,
-    ) -> Frame {
+    fn new(kind: FrameKind, height: usize, parameters: usize, results: usize, live: bool) -> Frame {
         Frame {
             kind,
             height,
@@ -1216,8 +1222,14 @@ enum Rule {
     /// An operator on an integer that needs no rule but that for constants.
     Unary,
     /// A load or store; `wide` is whether it has 64 bits, or 32, and nothing for others.
-    Load { wide: Option<bool>, size: i32 },
-    Store { wide: Option<bool>, size: i32 },
+    Load {
+        wide: Option<bool>,
+        size: i32,
+    },
+    Store {
+        wide: Option<bool>,
+        size: i32,
+    },
     /// Any other access.
     Access,
     /// An atomic access or fence.
@@ -1331,12 +1343,38 @@ const fn rule(proposal: &str, name: &str, arguments: &[&str]) -> Rule {
             return Rule::Unary;
         }
         b"Nop" => return Rule::Generic,
-        b"Block" | b"Loop" | b"If" | b"Else" | b"End" | b"Br" | b"BrIf" | b"BrTable"
-        | b"Return" | b"Unreachable" | b"Call" | b"ReturnCall" | b"CallIndirect"
-        | b"ReturnCallIndirect" | b"Drop" | b"Select" | b"TypedSelect" | b"LocalGet"
-        | b"LocalSet" | b"LocalTee" | b"GlobalGet" | b"GlobalSet" | b"I32Const" | b"I64Const"
-        | b"I32WrapI64" | b"I64ExtendI32S" | b"I64ExtendI32U" | b"I32Eqz" | b"I64Eqz"
-        | b"MemoryCopy" | b"MemoryFill" | b"MemoryInit" => return Rule::Special,
+        b"Block"
+        | b"Loop"
+        | b"If"
+        | b"Else"
+        | b"End"
+        | b"Br"
+        | b"BrIf"
+        | b"BrTable"
+        | b"Return"
+        | b"Unreachable"
+        | b"Call"
+        | b"ReturnCall"
+        | b"CallIndirect"
+        | b"ReturnCallIndirect"
+        | b"Drop"
+        | b"Select"
+        | b"TypedSelect"
+        | b"LocalGet"
+        | b"LocalSet"
+        | b"LocalTee"
+        | b"GlobalGet"
+        | b"GlobalSet"
+        | b"I32Const"
+        | b"I64Const"
+        | b"I32WrapI64"
+        | b"I64ExtendI32S"
+        | b"I64ExtendI32U"
+        | b"I32Eqz"
+        | b"I64Eqz"
+        | b"MemoryCopy"
+        | b"MemoryFill"
+        | b"MemoryInit" => return Rule::Special,
         _ => {}
     }
     if has_memarg(arguments) {

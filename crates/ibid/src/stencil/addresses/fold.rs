@@ -99,7 +99,10 @@ mod tests {
     #[test]
     fn constants_fold_as_they_are_computed() {
         let two = |operator, a, b| fold(&operator, &[a, b]);
-        assert_eq!(two(Operator::I32Add, i32::MAX.into(), 1), Some(i32::MIN.into()));
+        assert_eq!(
+            two(Operator::I32Add, i32::MAX.into(), 1),
+            Some(i32::MIN.into())
+        );
         assert_eq!(two(Operator::I32ShrU, -1, 28), Some(15));
         assert_eq!(two(Operator::I64ShrU, -1, 60), Some(15));
         assert_eq!(two(Operator::I32Shl, 1, 33), Some(2));

@@ -183,7 +183,8 @@ impl Candidates {
                 candidates.values.len() as u32 - 1
             });
             let class = &mut candidates.classes[number as usize];
-            if class.min(&mut mention.class.clone()) != &Class::Constant && *class != mention.class {
+            if class.min(&mut mention.class.clone()) != &Class::Constant && *class != mention.class
+            {
                 candidates.mixed.push(number);
             }
             *class = mention.class.max(*class);
@@ -257,11 +258,7 @@ impl Candidates {
     /// Where two candidates give one number, the compiler may share it: they become one slot,
     /// and their distance is part of the stencil. Where a candidate gives a number that is there
     /// for another reason, it is literal. By candidate, that of the slot's address.
-    fn gather(
-        &self,
-        fates: &mut Fates,
-        seen: &Numbers,
-    ) -> Vec<u32> {
+    fn gather(&self, fates: &mut Fates, seen: &Numbers) -> Vec<u32> {
         const NONE: u32 = u32::MAX;
         let mut bases: Vec<u32> = (0..self.values.len() as u32).collect();
         let value = |candidate: u32| i64::from(self.values[candidate as usize]);
@@ -325,9 +322,8 @@ impl Candidates {
         fates.unite(a, b);
         let [first, second] = [a, b].map(|base| self.classes[base as usize]);
         let values = &self.values;
-        let far = |candidate: usize| {
-            values[candidate].abs_diff(values[a as usize]) > first.window() / 2
-        };
+        let far =
+            |candidate: usize| values[candidate].abs_diff(values[a as usize]) > first.window() / 2;
         let mut apart = first != second;
         for (candidate, base) in bases.iter_mut().enumerate() {
             if *base == b {

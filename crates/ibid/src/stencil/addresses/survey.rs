@@ -19,8 +19,10 @@ pub(super) struct Survey {
     pub(super) tables: Vec<u32>,
     /// Magnitudes of constants and offsets that are too large for most uses.
     pub(super) large: Vec<u32>,
-    /// Open blocks, those that are loops with their number.
-    open: Vec<Option<usize>>,
+    /// Open blocks: whether they are loops.
+    open: Vec<bool>,
+    /// The numbers of those that are.
+    inside: Vec<usize>,
 }
 
 impl Survey {
@@ -34,20 +36,23 @@ impl Survey {
 
     fn look(&mut self, operator: &Operator<'_>) {
         match operator {
-            Operator::Block { .. } | Operator::If { .. } => self.open.push(None),
+            Operator::Block { .. } | Operator::If { .. } => self.open.push(false),
             Operator::Loop { .. } => {
-                self.open.push(Some(self.loops.len()));
+                self.open.push(true);
+                self.inside.push(self.loops.len());
                 self.loops.push(Loop::default());
             }
             Operator::End => {
-                if let Some(Some(number)) = self.open.pop() {
+                if self.open.pop() == Some(true)
+                    && let Some(number) = self.inside.pop()
+                {
                     let assigned = &mut self.loops[number].assigned;
                     assigned.sort_unstable();
                     assigned.dedup();
                 }
             }
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                for number in self.open.iter().flatten() {
+                for number in &self.inside {
                     let assigned = &mut self.loops[*number].assigned;
                     if assigned.last() != Some(local_index) {
                         assigned.push(*local_index);
@@ -55,7 +60,7 @@ impl Survey {
                 }
             }
             Operator::GlobalSet { .. } => {
-                for number in self.open.iter().flatten() {
+                for number in &self.inside {
                     self.loops[*number].sets_globals = true;
                 }
             }

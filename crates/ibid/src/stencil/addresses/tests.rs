@@ -75,18 +75,26 @@ fn uses_that_do_not_look_at_the_value() {
 
 #[test]
 fn uses_that_look_at_the_value() {
-    for operator in ["mul", "and", "or", "xor", "shl", "shr_u", "rotl", "div_u", "rem_s"] {
-        is_literal(&format!("(i32.{operator} (local.get $x) (i32.const 1050002))"));
+    for operator in [
+        "mul", "and", "or", "xor", "shl", "shr_u", "rotl", "div_u", "rem_s",
+    ] {
+        is_literal(&format!(
+            "(i32.{operator} (local.get $x) (i32.const 1050002))"
+        ));
     }
     is_literal("(i32.clz (i32.const 1050002))");
     is_literal("(i32.sub (local.get $x) (i32.const 1050002))");
     is_literal("(i32.reinterpret_f32 (f32.reinterpret_i32 (i32.const 1050002)))");
     is_literal("(i32x4.extract_lane 0 (i32x4.splat (i32.const 1050002)))");
     is_literal("(global.set $g (i32.const 1050002)) (local.get $x)");
-    is_literal("(if (i32.const 1050002) (then (call $f (local.get $x) (i32.const 1)))) (local.get $x)");
+    is_literal(
+        "(if (i32.const 1050002) (then (call $f (local.get $x) (i32.const 1)))) (local.get $x)",
+    );
     is_literal("(call_indirect (result i32) (i32.const 1050002))");
     is_literal("(memory.grow (i32.const 1050002))");
-    is_literal("(i32.store8 (local.get $x) (i32.add (local.get $x) (i32.const 1050002))) (local.get $x)");
+    is_literal(
+        "(i32.store8 (local.get $x) (i32.add (local.get $x) (i32.const 1050002))) (local.get $x)",
+    );
 }
 
 #[test]
@@ -95,9 +103,7 @@ fn comparisons_with_anything_but_what_is_opaque() {
     is_literal("(i32.eq (i32.mul (local.get $x) (i32.const 3)) (i32.const 1050002))");
     is_literal("(i32.eq (i32.add (local.get $x) (i32.const 8)) (i32.const 1050002))");
     is_literal("(i32.eq (i32.const 70000) (i32.const 1050002))");
-    is_literal(
-        "(i32.eq (i32.add (local.get $x) (i32.const 1050002)) (i32.load (local.get $x)))",
-    );
+    is_literal("(i32.eq (i32.add (local.get $x) (i32.const 1050002)) (i32.load (local.get $x)))");
     // The comparison is combined with another one.
     is_literal(
         "(i32.and (i32.lt_u (local.get $x) (i32.const 1050002))
@@ -120,7 +126,9 @@ fn two_addresses_in_one_number() {
         [1_050_002, 2_000_002]
     );
     assert_eq!(
-        slots("(call $f (i32.add (i32.const 1050002) (i32.const 8)) (i32.const 1050010)) (local.get $x)"),
+        slots(
+            "(call $f (i32.add (i32.const 1050002) (i32.const 8)) (i32.const 1050010)) (local.get $x)"
+        ),
         [1_050_002, 1_050_010]
     );
 }
@@ -181,17 +189,30 @@ fn what_is_stored_may_be_loaded_again() {
     is_slot(&format!(
         "{store} (i32.mul (i32.load16_u offset=4 (local.get $x)) (local.get $x))"
     ));
-    is_slot(&format!("{store} (i32.store (i32.const 8) (i32.const 9)) {load}"));
-    is_slot(&format!("{store} (call $f (local.get $x) (local.get $x)) {load}"));
+    is_slot(&format!(
+        "{store} (i32.store (i32.const 8) (i32.const 9)) {load}"
+    ));
+    is_slot(&format!(
+        "{store} (call $f (local.get $x) (local.get $x)) {load}"
+    ));
 }
 
 #[test]
 fn accesses_whose_bounds_are_checked() {
     // Beyond the guard: the check has the offset's complement.
-    assert_eq!(slots("(i32.load offset=40000000 (local.get $x))"), [40_000_000]);
-    assert_eq!(slots("(i32.load offset=40000000 (i32.const 0))"), [40_000_000]);
+    assert_eq!(
+        slots("(i32.load offset=40000000 (local.get $x))"),
+        [40_000_000]
+    );
+    assert_eq!(
+        slots("(i32.load offset=40000000 (i32.const 0))"),
+        [40_000_000]
+    );
     // Just before and behind the guard's end it depends on the access.
-    assert_eq!(slots("(i32.load offset=33554431 (local.get $x))"), [] as [u32; 0]);
+    assert_eq!(
+        slots("(i32.load offset=33554431 (local.get $x))"),
+        [] as [u32; 0]
+    );
     // Without guards nothing is folded away.
     let mut config = Config::new();
     config.memory_guard_size(0).memory_reservation(0);
@@ -203,5 +224,8 @@ fn accesses_whose_bounds_are_checked() {
     }
     assert_eq!(slots_with(&config, "i32.const 1050002"), [A]);
     // The smallest memory has it, and the index is a constant.
-    assert_eq!(slots_with(&config, "(i32.load offset=1050002 (i32.const 0))"), [A]);
+    assert_eq!(
+        slots_with(&config, "(i32.load offset=1050002 (i32.const 0))"),
+        [A]
+    );
 }
