@@ -50,6 +50,12 @@ fn same_again() {
 }
 
 #[test]
+fn moved_addresses() {
+    let tally = both("moved_addresses", 250);
+    assert!(tally.slotted * 200 > tally.functions, "{tally}");
+}
+
+#[test]
 fn parameters_only() {
     let tally = both("parameters_only", 150);
     // Half of all are compiled before things move, and the new ones are many.

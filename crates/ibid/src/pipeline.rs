@@ -549,18 +549,23 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 let Wanted {
                     job, parameters, ..
                 } = &wanted[i];
+                let plainly = || codegen::compile(engine, compiler, module, *job, parameters, None);
                 let result = match *job {
                     Job::Function(function) if !parameters.addresses.is_empty() => {
-                        // Whatever goes wrong with sentinels, without them it does not.
-                        Ok(Sentinels::of(module, function).and_then(|sentinels| {
+                        let sentinels = Sentinels::of(module, function);
+                        let compiled = sentinels.map(|sentinels| {
                             let sentinels = Some(&sentinels);
                             codegen::compile(engine, compiler, module, *job, parameters, sentinels)
-                                .ok()
-                        }))
+                        });
+                        match compiled {
+                            Some(Ok(compiled)) => Ok(Some(compiled)),
+                            Some(Err(CodegenError::Unstorable(_))) => Ok(None),
+                            // An invalid body may be the reason: Wasmtime's error is the one
+                            // without sentinels, and the first of all counts.
+                            Some(Err(CodegenError::Compile(_))) | None => plainly().map(|_| None),
+                        }
                     }
-                    job => {
-                        codegen::compile(engine, compiler, module, job, parameters, None).map(Some)
-                    }
+                    _ => plainly().map(Some),
                 };
                 progress.step();
                 (i, result)

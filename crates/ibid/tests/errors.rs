@@ -202,3 +202,19 @@ fn the_first_error_is_the_one_that_is_told() {
         assert!(oracle.check(&wat::parse_str(&text).unwrap()).is_none());
     }
 }
+
+/// Of several invalid bodies the first one's error counts, also where it would have had address
+/// slots and others not.
+#[test]
+fn the_first_invalid_body_is_named() {
+    let slotted = "(func (param i32) (drop (i32.load (i32.const 70000))) (drop (f32.add)))";
+    let plain = "(func (param i32) (drop (i64.add (local.get 0) (i64.const 1))))";
+    for bodies in [[slotted, plain], [plain, slotted]] {
+        let text = format!(
+            "(module (memory 2) (func) {} (func (i32.store (i32.const 70000) (i32.const 80000))) {})",
+            bodies[0], bodies[1]
+        );
+        let wasm = wat::parse_str(&text).unwrap();
+        assert!(Oracle::new().check(&wasm).is_none(), "{text}");
+    }
+}
