@@ -57,8 +57,8 @@ fn every_scenario_finds_what_it_can() {
     }
     // The code of an indirect call has the index of a type.
     assert_eq!(compiled(Scenario::TypeAtFront), FUNCTIONS / 2);
-    // Every function of the test module but the inserted one has addresses.
-    assert_eq!(compiled(Scenario::AddressesMoved), FUNCTIONS);
+    // Addresses are parameters, but for the first one, 1,024: no slot is a power of two.
+    assert_eq!(compiled(Scenario::AddressesMoved), 1);
     // All of them are, for the context that all use has moved: how many is ibid's to say.
     assert!(compiled(Scenario::ImportAdded) <= functions);
 
