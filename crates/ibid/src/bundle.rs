@@ -11,7 +11,7 @@
 //!
 //! ```text
 //! offset  field (little-endian words)
-//!  0      magic "ibB3"
+//!  0      magic "ibB4"
 //!  4      digest of all that the module says outside its bodies (32 bytes)
 //! 36      number of functions that the module defines
 //! 40      number of trampolines
@@ -44,7 +44,7 @@ use crate::compiled::{AddressMap, BodyMap, Columns, Header, Layout, write_body_m
 use crate::jobs::Job;
 use crate::stencil::{Digest, KeyFact, StoredParameters, is_kept};
 
-const MAGIC: [u8; 4] = *b"ibB3";
+const MAGIC: [u8; 4] = *b"ibB4";
 const NONE: u32 = u32::MAX;
 const DIGEST: usize = 32;
 const PARTS: usize = 6;

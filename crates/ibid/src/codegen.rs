@@ -34,22 +34,26 @@ pub(crate) enum CodegenError {
 }
 
 /// Compiles `job` and takes out all that the artifact needs, in terms of `parameters`. With
-/// `sentinels`, which must be those of `parameters`, its body has these for its addresses, and
-/// the result has holes for them.
+/// `sentinels`, which must be those of `parameters`, its body has these for its addresses, it
+/// is compiled as a function of the padded module if it has place slots, and the result has
+/// holes for both.
 pub(crate) fn compile(
     engine: &EngineCompiler,
     compiler: &dyn Compiler,
     module: Source<'_>,
     job: Job,
     parameters: &FunctionParameters,
-    sentinels: Option<&Sentinels>,
+    sentinels: Option<&Sentinels<'_>>,
 ) -> Result<Compiled, CodegenError> {
     let symbol = job.symbol(&module);
-    let (key, translation, types) = (job.key(), &module.translation, &module.types);
+    let key = job.key();
+    let compiled_in = sentinels.and_then(|sentinels| sentinels.padded);
+    let compiled_in = compiled_in.unwrap_or(module);
+    let (translation, types) = (&compiled_in.translation, &compiled_in.types);
     TRAFFIC.take();
     let (mut function, body) = match job {
         Job::Function(index) => {
-            let mut input = module.body_input(index);
+            let mut input = compiled_in.body_input(index);
             if let Some(sentinels) = sentinels {
                 input.body = sentinels.body(engine.features);
             }
@@ -83,7 +87,7 @@ pub(crate) fn compile(
         function.needs_gc_heap,
         parameters,
         sentinels,
-        &translation.module,
+        &module.translation.module,
         engine.compiler(),
         &engine.tunables,
     )

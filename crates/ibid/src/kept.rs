@@ -8,19 +8,9 @@
 
 use crate::bodies::Scan;
 use crate::fingerprint::EngineCompiler;
-use crate::module::{ParsedModule, Source};
+use crate::module::{OwnedModule, ParsedModule, Source};
 use crate::stencil::Digest;
 use std::fmt;
-
-type Parsed<'w> = ParsedModule<'w>;
-
-self_cell::self_cell!(
-    struct Module {
-        owner: Vec<u8>,
-        #[covariant]
-        dependent: Parsed,
-    }
-);
 
 /// A module, parsed.
 pub(crate) struct Kept {
@@ -29,7 +19,7 @@ pub(crate) struct Kept {
     pub(crate) types: Vec<u8>,
     /// Whether its code needed a GC heap, which is a part of the description.
     pub(crate) needs_gc_heap: bool,
-    module: Module,
+    module: OwnedModule,
 }
 
 /// What a module is kept by.
@@ -58,7 +48,7 @@ impl Kept {
             needs_gc_heap,
             wasm,
         } = seed;
-        let module = Module::try_new(wasm, |wasm| {
+        let module = OwnedModule::try_new(wasm, |wasm| {
             let mut module = ParsedModule::parse(engine, wasm)?;
             module.translation.module.needs_gc_heap |= needs_gc_heap;
             Ok::<_, wasmtime::Error>(module)

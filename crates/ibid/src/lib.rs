@@ -57,6 +57,7 @@ mod jobs;
 mod kept;
 mod link;
 mod module;
+mod padded;
 mod parallel;
 mod pipeline;
 mod primitives;

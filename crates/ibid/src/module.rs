@@ -1,9 +1,14 @@
 //! Parsing: the module without its function bodies, as Wasmtime reads it.
 
 use crate::fingerprint::EngineCompiler;
+use crate::padded::Padded;
 use crate::stencil::ModuleFacts;
 use std::ops::Deref;
-use wasmparser::{BranchHint, FuncToValidate, FunctionBody, SectionLimited, ValidatorResources};
+use std::sync::OnceLock;
+use wasmparser::{
+    BranchHint, FuncToValidate, FunctionBody, SectionLimited, ValidatorResources,
+    WasmModuleResources as _,
+};
 use wasmtime_environ::error::{Context as _, Result};
 use wasmtime_environ::{
     DefinedFuncIndex, FuncIndex, FunctionBodyData, GlobalConstValue, MemoryInit, MemoryInitializer,
@@ -16,7 +21,20 @@ pub(crate) struct ParsedModule<'w> {
     pub(crate) types: ModuleTypesBuilder,
     pub(crate) facts: ModuleFacts,
     bodies: PrimaryMap<DefinedFuncIndex, FunctionBodyData<'w>>,
+    /// Made when a function is compiled that needs it; `None` if there is none.
+    padded: OnceLock<Option<Box<Padded>>>,
 }
+
+type Parsed<'w> = ParsedModule<'w>;
+
+self_cell::self_cell!(
+    /// A parsed module with the bytes that it was parsed from.
+    pub(crate) struct OwnedModule {
+        owner: Vec<u8>,
+        #[covariant]
+        dependent: Parsed,
+    }
+);
 
 impl<'w> ParsedModule<'w> {
     /// Reads `wasm` the way `build_module_artifacts` in `wasmtime/src/compile.rs`
@@ -58,7 +76,26 @@ impl<'w> ParsedModule<'w> {
             types,
             facts,
             bodies,
+            padded: OnceLock::new(),
         })
+    }
+
+    /// The same of bytes that stay with the module.
+    pub(crate) fn parse_owned(engine: &EngineCompiler, wasm: Vec<u8>) -> Result<OwnedModule> {
+        OwnedModule::try_new(wasm, |wasm| ParsedModule::parse(engine, wasm))
+    }
+
+    /// The padded module, if there can be one.
+    pub(crate) fn padded(&self, engine: &EngineCompiler) -> Option<Source<'_>> {
+        let pad = || Padded::of(engine, self).map(Box::new);
+        let padded = self.padded.get_or_init(pad);
+        padded.as_ref().map(|padded| padded.source())
+    }
+
+    /// The type index of the first function: an imported one, if there is any.
+    pub(crate) fn first_function_type(&self) -> Option<u32> {
+        let first = self.bodies.values().next()?;
+        first.validator.resources.type_index_of_function(0)
     }
 
     /// The function index (imports included) of a defined function.
@@ -123,6 +160,16 @@ impl<'s> Source<'s> {
             Some(bodies) => &bodies[function.as_u32() as usize],
             None => &self.module.bodies[function].body,
         }
+    }
+
+    /// The module with its own bodies.
+    pub(crate) fn module(&self) -> &'s ParsedModule<'s> {
+        self.module
+    }
+
+    /// The padded module, if there can be one.
+    pub(crate) fn padded(&self, engine: &EngineCompiler) -> Option<Source<'s>> {
+        self.module.padded(engine)
     }
 
     /// The body with a validator for it, as the compiler takes it.

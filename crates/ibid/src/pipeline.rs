@@ -342,8 +342,8 @@ struct Compile<'b, 'c, 's> {
 enum Place {
     /// Its code is here.
     Code(usize, Origin),
-    /// It has address slots, and its code cannot be patched: the function has to be split
-    /// with its addresses in the stencil.
+    /// It has slots, and its code cannot be patched: the function has to be split with its
+    /// addresses and places in the stencil.
     NoSlots,
 }
 
@@ -551,8 +551,8 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 } = &wanted[i];
                 let plainly = || codegen::compile(engine, compiler, module, *job, parameters, None);
                 let result = match *job {
-                    Job::Function(function) if !parameters.addresses.is_empty() => {
-                        let sentinels = Sentinels::of(module, function);
+                    Job::Function(function) if parameters.has_holes() => {
+                        let sentinels = Sentinels::of(engine, module, function);
                         let compiled = sentinels.map(|sentinels| {
                             let sentinels = Some(&sentinels);
                             codegen::compile(engine, compiler, module, *job, parameters, sentinels)
@@ -587,7 +587,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     fn place(&self, wanted: &Wanted) -> Option<Place> {
         let place = *self.by_key.get(&wanted.stencil?)?;
         // Only code with slots may be said to have none that can be used.
-        (place != Place::NoSlots || !wanted.parameters.addresses.is_empty()).then_some(place)
+        (place != Place::NoSlots || wanted.parameters.has_holes()).then_some(place)
     }
 
     /// Joins the wanted functions with their code. Gives those back whose addresses do not go
@@ -639,10 +639,10 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 }
                 (None, None) => unreachable!("a function without a stencil is compiled"),
             };
-            let addresses = &wanted.parameters.addresses;
-            if !addresses.is_empty() {
-                let address = |slot: u32| addresses.get(slot as usize).copied();
-                if !self.codes[code].layout().fits(address) {
+            // Places always go into code that has slots for them.
+            if !wanted.parameters.addresses.is_empty() {
+                let value = |hole| wanted.parameters.value(hole);
+                if !self.codes[code].layout().fits(value) {
                     unfit.push(wanted.job);
                     continue;
                 }
@@ -690,9 +690,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         let reused: Vec<(&Unit<'_>, FunctionParameters)> = self
             .units
             .iter()
-            .filter(|unit| {
-                unit.found != Found::Compiled || unit.parameters.read(held).has_addresses()
-            })
+            .filter(|unit| unit.found != Found::Compiled || unit.parameters.read(held).has_holes())
             .map(|unit| (unit, self.parameters(unit)))
             .collect();
         let count = reused.len() as u64;
@@ -815,8 +813,8 @@ fn is_same(fresh: &[u8], code: &Code<'_>, held: Held<'_>, all_held: &[u8]) -> bo
     };
     let (stored, parameters) = (code.layout(), held.read(all_held));
     let mut filled = stored.code.to_vec();
-    let address = |slot| parameters.address(slot);
-    if stored.fill(&mut filled, address).is_err() {
+    let value = |hole| parameters.value(hole);
+    if stored.fill(&mut filled, value).is_err() {
         return false;
     }
     let expected = stored.with_code(&filled);

@@ -146,10 +146,11 @@ impl Functions<'_, '_> {
         })?;
         let source = Source::of(&self.module);
         let sentinels = match job {
-            Job::Function(function) if !parameters.addresses().is_empty() => {
-                let sentinels = Sentinels::of(source, function);
+            Job::Function(function) if parameters.has_holes() => {
+                let engine = self.incremental.engine();
+                let sentinels = Sentinels::of(engine, source, function);
                 Some(sentinels.ok_or_else(|| {
-                    wasmtime::Error::msg("there is no room for the function's address slots")
+                    wasmtime::Error::msg("there is no room for the function's slots")
                 })?)
             }
             _ => None,

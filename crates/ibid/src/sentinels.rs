@@ -1,11 +1,16 @@
-//! Sentinels: what stands in a body for its addresses while it is compiled.
+//! Sentinels: what stands in a body for its addresses while it is compiled, and in its code
+//! for places in the instance.
 //!
 //! A function with address slots is compiled once, with a number of its own in place of each
 //! address; [`crate::compiled`] finds the numbers in the code. They are of the same class as
-//! the addresses: the compiler chooses the same encodings and leaves out the same checks.
+//! the addresses: the compiler chooses the same encodings and leaves out the same checks. With
+//! place slots it is compiled as a function of the [padded](crate::padded) module.
 
+use crate::fingerprint::EngineCompiler;
 use crate::module::Source;
-use crate::stencil::{self, AddressFacts, Class, Mention, Scratch, Slots};
+use crate::padded::PADDING;
+use crate::stencil::{self, AddressFacts, Class, Place, Scratch, Slots, Substitute};
+use std::ops::Range;
 use wasmparser::{BinaryReader, FunctionBody};
 use wasmtime_environ::DefinedFuncIndex;
 
@@ -23,24 +28,23 @@ const LOW_BITS: u32 = 0x1ad3;
 const WIDTH: usize = 5;
 
 /// A body with sentinels for its addresses.
-pub(crate) struct Sentinels {
+pub(crate) struct Sentinels<'s> {
     body: Vec<u8>,
     base: usize,
     /// Where sentinels lie in the body, and how much further everything behind each lies than
     /// in the input.
-    places: Vec<(u32, i32)>,
+    shifts: Vec<(u32, i32)>,
     /// By slot.
     pub(crate) values: Vec<Sentinel>,
-    /// Slots, with what may be added where the compiler sees a constant.
-    pub(crate) constants: Vec<(u32, i32)>,
-    /// The same in addresses of accesses.
-    pub(crate) folded: Vec<(u32, i32)>,
-    /// The same where the compiler sees the complement.
-    pub(crate) checked: Vec<(u32, i32)>,
-    /// By slot: the largest other constant that may be added.
-    pub(crate) reach: Vec<u32>,
+    pub(crate) slots: Slots,
     /// How many targets each `br_table` has, besides the default one.
     pub(crate) tables: Vec<u32>,
+    /// By place slot: where in the instance the code finds it now.
+    pub(crate) places: Vec<Place>,
+    /// All places in the instance that are elsewhere.
+    pub(crate) moved: Range<u32>,
+    /// What the body is a function of, if it has place slots.
+    pub(crate) padded: Option<Source<'s>>,
 }
 
 /// What stands for a slot's address.
@@ -51,48 +55,75 @@ pub(crate) struct Sentinel {
     pub(crate) window: u32,
 }
 
-impl Sentinels {
+impl<'s> Sentinels<'s> {
     /// Puts sentinels into the body of `function`. `None` if it has no slots, or there is no
-    /// room for so many sentinels.
-    pub(crate) fn of(source: Source<'_>, function: DefinedFuncIndex) -> Option<Sentinels> {
+    /// room for so many sentinels, or in a module for so many imports.
+    pub(crate) fn of(
+        engine: &EngineCompiler,
+        source: Source<'s>,
+        function: DefinedFuncIndex,
+    ) -> Option<Sentinels<'s>> {
         let index = source.function_index(function).as_u32();
         let body = source.body(function);
         let scratch = &mut Scratch::default();
-        let (mentions, slots) = stencil::address_slots(&source.facts, index, body, scratch).ok()?;
-        if slots.values.is_empty() {
+        let mut found = stencil::substitutions(&source.facts, index, body, scratch).ok()?;
+        if found.slots.values.is_empty() && found.places.is_empty() {
             return None;
         }
-        let values = assign(&slots, &source.facts.addresses)?;
-        let mut sentinels = Sentinels {
-            body: Vec::with_capacity(body.as_bytes().len() + 2 * mentions.len()),
-            base: body.range().start,
-            places: Vec::new(),
-            values,
-            constants: slots.constants,
-            folded: slots.folded,
-            checked: slots.checked,
-            reach: slots.reach,
-            tables: slots.tables,
+        let padded = match found.places.is_empty() {
+            true => None,
+            false => Some(source.padded(engine)?),
         };
-        sentinels.write(body.as_bytes(), &mentions, &slots.of_mentions);
+        let facts = padded.map(|padded| &padded.module().facts);
+        let in_padded = |place: &Place| Some(facts?.place(place.entity.behind(PADDING)));
+        let places: Vec<Place> = found.places.iter().filter_map(in_padded).collect();
+        found
+            .slots
+            .large
+            .extend(places.iter().map(|place| place.offset));
+        let mut sentinels = Sentinels {
+            body: Vec::with_capacity(body.as_bytes().len() + 4 * found.substitutes.len()),
+            base: body.range().start,
+            shifts: Vec::new(),
+            values: assign(&found.slots, &source.facts.addresses)?,
+            slots: found.slots,
+            tables: found.tables,
+            places,
+            moved: facts.map_or(0..0, |facts| facts.moved_places()),
+            padded,
+        };
+        sentinels.write(body.as_bytes(), &found.substitutes);
         Some(sentinels)
     }
 
-    fn write(&mut self, body: &[u8], mentions: &[Mention], slots: &[Option<(u32, i32)>]) {
+    fn write(&mut self, body: &[u8], substitutes: &[(Range<usize>, Substitute)]) {
         let (mut copied, mut further) = (0, 0);
-        for (mention, slot) in mentions.iter().zip(slots) {
-            let Some((slot, distance)) = slot else {
-                continue;
+        for (place, substitute) in substitutes {
+            self.body.extend_from_slice(&body[copied..place.start]);
+            further += WIDTH as i32 - place.len() as i32;
+            self.shifts.push((self.body.len() as u32, further));
+            let number = match *substitute {
+                Substitute::Address(slot, distance) => {
+                    let sentinel = self.values[slot as usize].value;
+                    sentinel.wrapping_add_signed(distance)
+                }
+                Substitute::Function(index) => index + PADDING,
             };
-            self.body
-                .extend_from_slice(&body[copied..mention.start as usize]);
-            further += WIDTH as i32 - (mention.end - mention.start) as i32;
-            self.places.push((self.body.len() as u32, further));
-            let sentinel = self.values[*slot as usize].value;
-            write_wide(&mut self.body, sentinel.wrapping_add_signed(*distance));
-            copied = mention.end as usize;
+            write_wide(&mut self.body, number);
+            copied = place.end;
         }
         self.body.extend_from_slice(&body[copied..]);
+    }
+
+    /// The place slot that lies at `offset` in the instance, and how far it begins before.
+    pub(crate) fn place(&self, offset: u32) -> Option<(u32, u32)> {
+        if !self.moved.contains(&offset) {
+            return None;
+        }
+        self.places.iter().zip(0..).find_map(|(place, slot)| {
+            let distance = offset.checked_sub(place.offset)?;
+            (distance < place.size).then_some((slot, distance))
+        })
     }
 
     /// The body, for the compiler. Its operators are elsewhere than in the input:
@@ -105,8 +136,8 @@ impl Sentinels {
     pub(crate) fn source_offset(&self, offset: u32) -> Option<u32> {
         let base = u32::try_from(self.base).ok()?;
         let inside = offset.checked_sub(base)?;
-        let before = self.places.partition_point(|(place, _)| *place < inside);
-        let further = before.checked_sub(1).map_or(0, |last| self.places[last].1);
+        let before = self.shifts.partition_point(|(place, _)| *place < inside);
+        let further = before.checked_sub(1).map_or(0, |last| self.shifts[last].1);
         base.checked_add(inside.checked_add_signed(-further)?)
     }
 }

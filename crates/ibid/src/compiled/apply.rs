@@ -38,8 +38,8 @@ pub(super) fn check(
     parameters: &FunctionParameters,
 ) -> Result<(), ApplyError> {
     let slots = parameters.callees.len() as u32;
-    let addresses = |slot: u32| parameters.addresses.get(slot as usize).copied();
-    if layout.calls.records().all(|[_, slot]| slot < slots) && layout.fits(addresses) {
+    let calls_fit = layout.calls.records().all(|[_, slot]| slot < slots);
+    if calls_fit && layout.fits(|hole| parameters.value(hole)) {
         Ok(())
     } else {
         Err(ApplyError)

@@ -44,7 +44,7 @@ pub(crate) fn harvest(
     compiled: &CompiledFunction,
     needs_gc_heap: bool,
     parameters: &FunctionParameters,
-    sentinels: Option<&Sentinels>,
+    sentinels: Option<&Sentinels<'_>>,
     module: &Module,
     compiler: &dyn Compiler,
     tunables: &Tunables,
@@ -52,6 +52,9 @@ pub(crate) fn harvest(
     if compiled.debug_slot_descriptor.is_some() || compiled.buffer.debug_tags().next().is_some() {
         return Err(Unstorable::DebugInfo);
     }
+    let call_sites = call_sites(compiled)?;
+    let handlers = call_sites.iter().flat_map(|site| &site.handlers);
+    let handlers: Vec<u32> = handlers.map(|handler| handler.offset).collect();
     Ok(Parts {
         code: compiled.buffer.data().to_vec(),
         alignment: compiled.alignment,
@@ -65,9 +68,9 @@ pub(crate) fn harvest(
             .collect(),
         address_map: address_map(compiled, parameters, sentinels)?,
         stack_maps: stack_maps(compiled),
-        call_sites: call_sites(compiled)?,
+        call_sites,
         holes: match sentinels {
-            Some(sentinels) => find_holes(compiled.buffer.data(), sentinels)?,
+            Some(sentinels) => find_holes(compiled.buffer.data(), sentinels, &handlers)?,
             None => Holes::default(),
         },
     })
@@ -138,7 +141,7 @@ fn relocations(
 fn address_map(
     compiled: &CompiledFunction,
     parameters: &FunctionParameters,
-    sentinels: Option<&Sentinels>,
+    sentinels: Option<&Sentinels<'_>>,
 ) -> Result<Vec<(u32, RelSourceLoc)>, Unstorable> {
     let in_input = |offset: u32| match sentinels {
         Some(sentinels) => sentinels.source_offset(offset),

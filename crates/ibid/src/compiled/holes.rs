@@ -1,23 +1,54 @@
-//! Where the addresses of a function lie in its code.
+//! Where the addresses and places of a function lie in its code.
 //!
-//! The code was compiled with a sentinel for each address ([`crate::sentinels`]). It is
-//! decoded instruction by instruction, and the sentinels are looked for in 32-bit immediates
-//! and displacements, nowhere else. Code that holds one in any other way has no slots.
+//! The code was compiled with a sentinel for each address, and for an instance whose parts lie
+//! elsewhere ([`crate::sentinels`]). It is decoded instruction by instruction. Addresses are
+//! looked for in 32-bit immediates and displacements, places in displacements from the
+//! instance ([`super::instance`]), nowhere else. Code that holds one in any other way has no
+//! slots.
 
+use super::instance::Follow;
 use crate::sentinels::{Sentinel, Sentinels};
+use crate::stencil::SMALLEST_PLACE;
 use iced_x86::{
-    Code, ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic,
+    Code, ConstantOffsets, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction,
+    Mnemonic, Register,
 };
 
-/// A place in the code that holds an address and a constant.
+/// A place in the code that holds a parameter and a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Hole {
     /// Offset in the code, in bytes; four bytes lie there.
     pub(crate) offset: u32,
     pub(crate) slot: u32,
     pub(crate) addend: i32,
-    /// It holds the complement of the sum: 2^32 less it.
-    pub(crate) complement: bool,
+    pub(crate) kind: HoleKind,
+}
+
+/// What a hole holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub(crate) enum HoleKind {
+    /// The sum of an address and a constant.
+    Address = 0,
+    /// The complement of the sum: 2^32 less it.
+    Complement = 1,
+    /// An offset in the instance.
+    Place = 2,
+}
+
+impl HoleKind {
+    /// How many bits of a word say which it is.
+    pub(crate) const BITS: u32 = 2;
+
+    /// What the low bits of `word` say.
+    pub(crate) fn of(word: u32) -> Option<HoleKind> {
+        match word & ((1 << Self::BITS) - 1) {
+            0 => Some(HoleKind::Address),
+            1 => Some(HoleKind::Complement),
+            2 => Some(HoleKind::Place),
+            _ => None,
+        }
+    }
 }
 
 /// The holes of a function's code.
@@ -41,16 +72,24 @@ pub(crate) enum NoHoles {
     Unexpected,
     /// A sentinel is nowhere: it may have been folded into something else.
     Missing,
+    /// What may be an offset in the instance, from a register that may hold something else.
+    Untraced,
 }
 
 /// Numbers below this are not compared with addresses.
 const SMALLEST: u32 = 1 << 10;
 
-/// Finds the holes of `code`, which was compiled with `sentinels`.
-pub(crate) fn find(code: &[u8], sentinels: &Sentinels) -> Result<Holes, NoHoles> {
+/// Finds the holes of `code`, which was compiled with `sentinels`. Exceptions are handled at
+/// `handlers`, offsets in the code.
+pub(crate) fn find(
+    code: &[u8],
+    sentinels: &Sentinels<'_>,
+    handlers: &[u32],
+) -> Result<Holes, NoHoles> {
     let mut search = Search::new(code, sentinels);
     search.instructions()?;
     search.constants()?;
+    search.places(handlers)?;
     let Search {
         mut holes,
         mut taken,
@@ -59,7 +98,7 @@ pub(crate) fn find(code: &[u8], sentinels: &Sentinels) -> Result<Holes, NoHoles>
     taken.sort_unstable();
     taken.dedup();
     let mut found = vec![false; sentinels.values.len()];
-    for hole in &holes {
+    for hole in holes.iter().filter(|hole| hole.kind != HoleKind::Place) {
         found[hole.slot as usize] = true;
     }
     if !found.iter().all(|found| *found) {
@@ -69,38 +108,47 @@ pub(crate) fn find(code: &[u8], sentinels: &Sentinels) -> Result<Holes, NoHoles>
     Ok(Holes { holes, taken })
 }
 
-/// Whether the holes can hold `addresses`: distinct numbers stay distinct, and none becomes
-/// one that the code holds for another reason.
+/// Whether the holes can hold `values`: distinct addresses stay distinct, and none becomes
+/// a number that the code holds for another reason.
 pub(crate) fn fit(
     holes: impl Iterator<Item = Hole>,
     taken: impl Iterator<Item = u32>,
-    addresses: impl Fn(u32) -> Option<u32>,
+    values: impl Fn(Hole) -> Option<u32>,
 ) -> bool {
-    let mut values: Vec<(u32, Option<(u32, i32)>)> = taken
+    let mut numbers: Vec<(u32, Option<(u32, i32)>)> = taken
         .flat_map(|value| [value, value.wrapping_neg()])
         .map(|value| (value, None))
         .collect();
     for hole in holes {
-        match addresses(hole.slot).and_then(|address| fill(address, hole)) {
-            Some(value) => values.push((value, Some((hole.slot, hole.addend)))),
+        match values(hole).and_then(|value| fill(value, hole)) {
+            // The compiler does not share displacements.
+            Some(_) if hole.kind == HoleKind::Place => {}
+            Some(value) => numbers.push((value, Some((hole.slot, hole.addend)))),
             None => return false,
         }
     }
-    values.sort_unstable();
-    values.dedup();
-    values.windows(2).all(|pair| pair[0].0 != pair[1].0)
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.windows(2).all(|pair| pair[0].0 != pair[1].0)
 }
 
-/// What a hole holds; `None` if the code could not hold it there.
-pub(crate) fn fill(address: u32, hole: Hole) -> Option<u32> {
-    let value = i64::from(address) + i64::from(hole.addend);
-    let value = i32::try_from(value).ok()?;
-    let value = (value >= SMALLEST_VALUE).then_some(value)?;
-    let value = if hole.complement { -value } else { value };
-    Some(value.cast_unsigned())
+/// What a hole holds for `value`; `None` if the code could not hold it there.
+pub(crate) fn fill(value: u32, hole: Hole) -> Option<u32> {
+    let sum = i64::from(value) + i64::from(hole.addend);
+    let sum = i32::try_from(sum).ok()?;
+    let smallest = match hole.kind {
+        HoleKind::Address | HoleKind::Complement => SMALLEST_VALUE,
+        HoleKind::Place => SMALLEST_PLACE as i32,
+    };
+    let sum = (sum >= smallest).then_some(sum)?;
+    let filling = match hole.kind {
+        HoleKind::Address | HoleKind::Place => sum,
+        HoleKind::Complement => -sum,
+    };
+    Some(filling.cast_unsigned())
 }
 
-/// Smaller numbers may be encoded in one byte.
+/// Smaller addresses may be encoded in one byte.
 const SMALLEST_VALUE: i32 = 256;
 
 /// No constant is aligned to more, in bytes.
@@ -111,7 +159,7 @@ const BACK: usize = 12;
 
 struct Search<'s> {
     code: &'s [u8],
-    sentinels: &'s Sentinels,
+    sentinels: &'s Sentinels<'s>,
     /// Sentinels with their slots, sorted.
     sorted: Vec<(u32, u32)>,
     /// Where instructions end, and constants begin.
@@ -120,10 +168,22 @@ struct Search<'s> {
     constants: Vec<(u64, usize)>,
     holes: Vec<Hole>,
     taken: Vec<u32>,
+    /// Follows the instance through the code, if there are places to be found.
+    follow: Option<Follow>,
+    /// Displacements that may be from the instance, in the order in which `follow` saw them.
+    displaced: Vec<Displaced>,
+}
+
+/// A displacement from a register that may hold the instance.
+struct Displaced {
+    /// Where it lies in the code.
+    at: u32,
+    /// The place slot and the distance from the place, if it is near one that the function names.
+    place: Option<(u32, u32)>,
 }
 
 impl<'s> Search<'s> {
-    fn new(code: &'s [u8], sentinels: &'s Sentinels) -> Search<'s> {
+    fn new(code: &'s [u8], sentinels: &'s Sentinels<'s>) -> Search<'s> {
         let mut sorted: Vec<(u32, u32)> = sentinels
             .values
             .iter()
@@ -139,6 +199,8 @@ impl<'s> Search<'s> {
             constants: Vec::new(),
             holes: Vec::new(),
             taken: Vec::new(),
+            follow: (!sentinels.places.is_empty()).then(Follow::new),
+            displaced: Vec::new(),
         }
     }
 
@@ -164,6 +226,9 @@ impl<'s> Search<'s> {
                 }
                 let offsets = decoder.get_constant_offsets(&instruction);
                 self.look(&instruction, &offsets)?;
+                if let Some(follow) = &mut self.follow {
+                    follow.step(&instruction);
+                }
                 let next = instruction.next_ip();
                 if instruction.code() == Code::Mov_r32_imm32 {
                     sizes.push(Some(instruction.immediate32()));
@@ -212,12 +277,15 @@ impl<'s> Search<'s> {
     }
 
     /// Whether every word at `start..end` leads to an instruction.
-    fn check_table(&self, start: u64, end: u64) -> Result<(), NoHoles> {
+    fn check_table(&mut self, start: u64, end: u64) -> Result<(), NoHoles> {
         let table = &self.code[start as usize..end as usize];
         for word in table.as_chunks::<4>().0 {
             let target = start.cast_signed() + i64::from(i32::from_le_bytes(*word));
             if !(0..self.end.cast_signed()).contains(&target) {
                 return Err(NoHoles::JumpTable);
+            }
+            if let Some(follow) = &mut self.follow {
+                follow.may_jump(target as u32);
             }
         }
         Ok(())
@@ -231,7 +299,16 @@ impl<'s> Search<'s> {
         let at = instruction.ip() as usize;
         if offsets.has_displacement() && !instruction.is_ip_rel_memory_operand() {
             let place = at + offsets.displacement_offset();
-            self.field(place, offsets.displacement_size(), Form::Sum)?;
+            let size = offsets.displacement_size();
+            if !self.displacement(instruction, place, size) {
+                let before = self.holes.len();
+                self.field(place, size, Form::Sum)?;
+                // Such a displacement has a short form for multiples of the operand's size.
+                if self.holes.len() > before && instruction.code().encoding() == EncodingKind::EVEX
+                {
+                    return Err(NoHoles::Unexpected);
+                }
+            }
         }
         let is_branch = !matches!(
             instruction.flow_control(),
@@ -245,6 +322,51 @@ impl<'s> Search<'s> {
                 _ => Form::Other,
             };
             self.field(place, offsets.immediate_size(), form)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a displacement that may be from the instance. Whether it is nothing else.
+    fn displacement(&mut self, instruction: &Instruction, at: usize, size: usize) -> bool {
+        let (Some(follow), Some(bytes)) = (&mut self.follow, self.code[at..].first_chunk::<4>())
+        else {
+            return false;
+        };
+        let offset = u32::from_le_bytes(*bytes);
+        let is_alone = instruction.memory_index() == Register::None
+            && instruction.code().encoding() != EncodingKind::EVEX;
+        if size != 4 || !is_alone || !self.sentinels.moved.contains(&offset) {
+            return false;
+        }
+        let place = self.sentinels.place(offset);
+        follow.uses(instruction.ip(), instruction.memory_base());
+        self.displaced.push(Displaced {
+            at: at as u32,
+            place,
+        });
+        place.is_some()
+    }
+
+    /// Sorts out which displacements are from the instance. Those that name a place must be,
+    /// no others may.
+    fn places(&mut self, handlers: &[u32]) -> Result<(), NoHoles> {
+        let Some(follow) = self.follow.take() else {
+            return Ok(());
+        };
+        let are_of_instance = follow.finish(handlers);
+        for (Displaced { at, place }, is_of_instance) in self.displaced.iter().zip(are_of_instance)
+        {
+            match (place, is_of_instance) {
+                (Some((slot, distance)), true) => self.holes.push(Hole {
+                    offset: *at,
+                    slot: *slot,
+                    addend: distance.cast_signed(),
+                    kind: HoleKind::Place,
+                }),
+                (None, false) => {}
+                (Some(_), false) => return Err(NoHoles::Untraced),
+                (None, true) => return Err(NoHoles::Unexpected),
+            }
         }
         Ok(())
     }
@@ -276,30 +398,38 @@ impl<'s> Search<'s> {
     /// Whether a number of 64 bits, or its negative, ends in one that is near a sentinel.
     fn is_near_wide(&self, word: i64) -> bool {
         [word, word.wrapping_neg()]
+            .map(|word| word as u32)
             .iter()
-            .any(|word| self.near(*word as u32).is_some())
+            .any(|word| self.near(*word).is_some() || self.sentinels.place(*word).is_some())
     }
 
     fn word(&mut self, place: usize, word: i32, form: Form) -> Result<(), NoHoles> {
         let magnitude = word.unsigned_abs();
+        if self.sentinels.place(magnitude).is_some() {
+            return Err(NoHoles::Unexpected);
+        }
         let Some((slot, addend)) = self.near(magnitude) else {
             if magnitude >= SMALLEST {
                 self.taken.push(magnitude);
             }
             return Ok(());
         };
-        let complement = word < 0;
+        let kind = if word < 0 {
+            HoleKind::Complement
+        } else {
+            HoleKind::Address
+        };
         let is_among = |list: &[(u32, i32)]| list.binary_search(&(slot, addend)).is_ok();
-        let allowed = match (form, complement) {
-            (Form::Sum, false) => {
+        let allowed = match (form, kind) {
+            (Form::Sum, HoleKind::Address) => {
                 addend == 0
-                    || addend.unsigned_abs() <= self.sentinels.reach[slot as usize]
-                    || is_among(&self.sentinels.constants)
-                    || is_among(&self.sentinels.folded)
+                    || addend.unsigned_abs() <= self.sentinels.slots.reach[slot as usize]
+                    || is_among(&self.sentinels.slots.constants)
+                    || is_among(&self.sentinels.slots.folded)
             }
-            (Form::Constant, false) => is_among(&self.sentinels.constants),
-            (Form::Constant, true) => is_among(&self.sentinels.checked),
-            (Form::Sum, true) | (Form::Other, _) => false,
+            (Form::Constant, HoleKind::Address) => is_among(&self.sentinels.slots.constants),
+            (Form::Constant, HoleKind::Complement) => is_among(&self.sentinels.slots.checked),
+            _ => false,
         };
         if !allowed {
             return Err(NoHoles::Unexpected);
@@ -308,7 +438,7 @@ impl<'s> Search<'s> {
             offset: place as u32,
             slot,
             addend,
-            complement,
+            kind,
         });
         Ok(())
     }

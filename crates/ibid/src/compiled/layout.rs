@@ -2,13 +2,13 @@
 //! module](super) draws.
 
 use super::entries::{self, AddressMap, Traps};
-use super::holes::{self, Hole, Holes};
+use super::holes::{self, Hole, HoleKind, Holes};
 use crate::bytes::{Malformed, Reader, Words, Writer};
 use crate::stencil::RelSourceLoc;
 use cranelift_codegen::binemit::Reloc;
 use target_lexicon::Architecture;
 
-const MAGIC: [u8; 4] = *b"ibF3";
+const MAGIC: [u8; 4] = *b"ibF4";
 const NEEDS_GC_HEAP: u32 = 1 << 8;
 const HAS_UNWIND: u32 = 1 << 9;
 const ALIGNMENT: u32 = 0xff;
@@ -35,7 +35,7 @@ pub(crate) struct Layout<'a> {
     stack_maps: Words<'a>,
     call_sites: Words<'a>,
     handlers: Words<'a>,
-    /// Offset, address slot and addend of each hole for an address.
+    /// Offset, slot with kind, and addend of each hole.
     holes: Words<'a>,
     /// Other numbers that the code holds.
     pub(crate) taken: Words<'a>,
@@ -237,7 +237,7 @@ impl Parts {
         }
         for hole in &self.holes.holes {
             out.word(hole.offset);
-            out.word(hole.slot << 1 | u32::from(hole.complement));
+            out.word(hole.slot << HoleKind::BITS | hole.kind as u32);
             out.word(hole.addend.cast_unsigned());
         }
         self.holes.taken.iter().for_each(|taken| out.word(*taken));
@@ -493,6 +493,9 @@ impl<'a> Layout<'a> {
         for [_, builtin] in self.builtins.records() {
             ensure(builtin < wasmtime_environ::BuiltinFunctionIndex::len())?;
         }
+        for [_, slot, _] in self.holes.records() {
+            HoleKind::of(slot).ok_or(Malformed)?;
+        }
         for hole in self.holes() {
             let end = hole.offset.checked_add(4);
             ensure(end.is_some_and(|end| end <= length))?;
@@ -549,19 +552,20 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Where addresses go.
+    /// Where parameters go.
     pub(crate) fn holes(&self) -> impl Iterator<Item = Hole> + use<'a> {
         self.holes.records().map(|[offset, slot, addend]| Hole {
             offset,
-            slot: slot >> 1,
+            slot: slot >> HoleKind::BITS,
             addend: addend.cast_signed(),
-            complement: slot & 1 != 0,
+            // Any other has no value, and is refused when the code is checked.
+            kind: HoleKind::of(slot).unwrap_or(HoleKind::Complement),
         })
     }
 
-    /// Whether the holes can hold `addresses`, by slot.
-    pub(crate) fn fits(&self, addresses: impl Fn(u32) -> Option<u32>) -> bool {
-        holes::fit(self.holes(), self.taken.iter(), addresses)
+    /// Whether the holes can hold `values`.
+    pub(crate) fn fits(&self, values: impl Fn(Hole) -> Option<u32>) -> bool {
+        holes::fit(self.holes(), self.taken.iter(), values)
     }
 
     /// The same with `code`, which has no holes.
@@ -577,14 +581,14 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Fills the holes of `code`, which is this code, with `addresses`.
+    /// Fills the holes of `code`, which is this code, with `values`.
     pub(crate) fn fill(
         &self,
         code: &mut [u8],
-        addresses: impl Fn(u32) -> Option<u32>,
+        values: impl Fn(Hole) -> Option<u32>,
     ) -> Result<(), Malformed> {
         for hole in self.holes() {
-            let value = addresses(hole.slot).and_then(|address| holes::fill(address, hole));
+            let value = values(hole).and_then(|value| holes::fill(value, hole));
             let place = code
                 .get_mut(hole.offset as usize..)
                 .and_then(|rest| rest.first_chunk_mut::<4>());
@@ -700,7 +704,7 @@ mod tests {
                     offset: 11,
                     slot: 1,
                     addend: -8,
-                    complement: false,
+                    kind: HoleKind::Address,
                 }],
                 taken: vec![4096, 70_000],
             },
@@ -712,7 +716,7 @@ mod tests {
         let parts = sample();
         let bytes = parts.write();
         let layout = Layout::read(&bytes).unwrap();
-        let addresses = |address: u32| move |slot: u32| (slot == 1).then_some(address);
+        let addresses = |address: u32| move |hole: Hole| (hole.slot == 1).then_some(address);
         let mut code = layout.code.to_vec();
         layout.fill(&mut code, addresses(1_048_576)).unwrap();
         assert_eq!(code[11..15], 1_048_568u32.to_le_bytes());
@@ -733,7 +737,7 @@ mod tests {
     #[test]
     fn complements_are_filled() {
         let mut parts = sample();
-        parts.holes.holes[0].complement = true;
+        parts.holes.holes[0].kind = HoleKind::Complement;
         let bytes = parts.write();
         let layout = Layout::read(&bytes).unwrap();
         let mut code = layout.code.to_vec();

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! offset  field
-//!  0      magic "ibF3"
+//!  0      magic "ibF4"
 //!  4      length of the code in bytes
 //!  8      flags: bits 0-7 alignment of the code, as a power of two; bit 8 needs a GC
 //!         heap; bit 9 has unwind information; bits 16-31 kind of the relocations
@@ -18,7 +18,7 @@
 //! 40      number of call sites with exception handlers
 //! 44      number of exception handlers
 //! 48      length of the unwind entry in bytes
-//! 52      number of holes for addresses
+//! 52      number of holes
 //! 56      number of other numbers
 //! 60      code, padded to 4
 //!         calls: offset in the code │ callee slot, each
@@ -26,17 +26,18 @@
 //!         stack maps: offset in the code │ frame size │ n │ n frame offsets, each
 //!         call sites: return address │ frame offset │ number of handlers, each
 //!         handlers: tag │ context │ offset in the code, each
-//!         holes: offset in the code │ twice the address slot, and one for a complement │
-//!           addend, each
+//!         holes: offset in the code │ four times the slot, and the kind │ addend, each
 //!         other numbers that the code holds
 //!         unwind entry, padded to 4
 //!         traps, address map; both together padded to 4
 //! ```
 //!
-//! A hole is four bytes of the code that hold the sum of a slot's address and the addend, which
-//! is signed, or 2^32 less that sum. Addresses must not make two numbers of the code equal that are not:
-//! neither two holes of different slots or addends, nor a hole and one of the other numbers,
-//! which are the magnitudes of 1,024 and more of immediates and displacements, sorted.
+//! A hole is four bytes of the code that hold the sum of a slot's value and the addend, which
+//! is signed. Its kind is 0 for an address slot, 1 for one of which the code holds 2^32 less the
+//! sum, and 2 for a place slot. Addresses must not make two numbers of the code equal that are
+//! not: neither two holes of different slots or addends, nor a hole and one of the other
+//! numbers, which are the magnitudes of 1,024 and more of immediates and displacements, sorted.
+//! Places are displacements, which the compiler does not share.
 //!
 //! `u32::MAX` stands for "none" in frame offsets, tags and contexts. Traps and address
 //! map are drawn in [`entries`]. The kind of the relocations is 1 for `X86CallPCRel4`
@@ -49,12 +50,14 @@ mod body_map;
 mod entries;
 mod harvest;
 mod holes;
+mod instance;
 mod layout;
 
 pub use apply::{ApplyError, Relocation, RelocationTarget};
 pub(crate) use body_map::{BodyMap, write_body_map};
 pub(crate) use entries::AddressMap;
 pub(crate) use harvest::{Unstorable, harvest};
+pub(crate) use holes::{Hole, HoleKind};
 pub(crate) use layout::{Columns, Header, Layout, RelocationKind, Target};
 #[cfg(test)]
 pub(crate) use layout::{Parts, RelocationRecord};
@@ -123,8 +126,8 @@ impl CompiledFunction<Stencil> {
         apply::check(&layout, parameters)?;
         let mut bytes = self.state.bytes.clone();
         let code = &mut bytes[CODE..CODE + layout.code.len()];
-        let address = |slot: u32| parameters.addresses.get(slot as usize).copied();
-        layout.fill(code, address).map_err(|_| ApplyError)?;
+        let value = |hole| parameters.value(hole);
+        layout.fill(code, value).map_err(|_| ApplyError)?;
         Ok(CompiledFunction {
             state: Final {
                 bytes,

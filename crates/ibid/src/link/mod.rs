@@ -47,10 +47,9 @@ pub(crate) struct Linkable<'a> {
 }
 
 impl Linkable<'_> {
-    /// Fills the holes for addresses in `code`, which is a copy of this function's.
-    fn fill_addresses(&self, code: &mut [u8]) -> Result<(), Misfit> {
-        let address = |slot| self.parameters.address(slot);
-        Ok(self.code.fill(code, address)?)
+    /// Fills the holes of `code`, which is a copy of this function's.
+    fn fill_holes(&self, code: &mut [u8]) -> Result<(), Misfit> {
+        Ok(self.code.fill(code, |hole| self.parameters.value(hole))?)
     }
 }
 

@@ -133,7 +133,7 @@ impl Text {
             let at = (start - portion) as usize;
             let place = &mut out[at..at + code.len()];
             place.copy_from_slice(code);
-            function.fill_addresses(place)?;
+            function.fill_holes(place)?;
             let Some(kind) = function.code.kind else {
                 continue;
             };
@@ -203,7 +203,7 @@ fn build(
     for (function, start) in functions.iter().zip(starts) {
         code.clear();
         code.extend_from_slice(function.code.code);
-        function.fill_addresses(&mut code)?;
+        function.fill_holes(&mut code)?;
         let alignment = function.code.alignment;
         let place = text.append(true, &code, alignment, &mut control);
         *start = u32::try_from(place).map_err(|_| Misfit)?;

@@ -29,9 +29,11 @@ use super::facts::{ModuleFacts, record};
 use super::named::KeyFact;
 use super::operators::{Class as OperatorClass, Classifier};
 use super::parameters::{FunctionParameters, SourceShift};
+use super::places::{Entity, Place};
 use super::{FunctionStencil, StencilKind};
 use crate::bytes::Writer;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::ops::Range;
 use wasmparser::{
     BinaryReader, BlockType, BranchHint, Catch, FunctionBody, HeapType, Operator, OperatorsReader,
     OperatorsReaderAllocations, RefType, SectionLimited, ValType,
@@ -69,11 +71,13 @@ enum Fact {
     Everything = 14,
     AccessedMemory = 15,
     AddressSlots = 16,
+    Places = 17,
+    PlaceSlots = 18,
 }
 
 impl Fact {
     /// One more than the largest of them.
-    const COUNT: usize = 17;
+    const COUNT: usize = 19;
 }
 
 /// Working memory of [`split`], kept from one function to the next.
@@ -112,6 +116,9 @@ const SIMD: u8 = 0xfd;
 /// What those of atomic operators begin with.
 const ATOMIC: u8 = 0xfe;
 
+const CALL: u8 = 0x10;
+const RETURN_CALL: u8 = 0x12;
+
 /// In the flags of an access: the index of a memory follows.
 const HAS_MEMORY_INDEX: u32 = 1 << 6;
 
@@ -125,7 +132,7 @@ pub(crate) struct SplitBody {
     pub(crate) parameters: FunctionParameters,
 }
 
-/// Whether addresses may be slots.
+/// Whether addresses, and places in the instance, may be slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Addresses {
     Slots,
@@ -156,25 +163,75 @@ pub(crate) fn split(
     // Hints name operators by their place, which sentinels would move.
     if addresses == Addresses::Slots && hints.is_none() {
         split.find_slots(index);
+    } else {
+        split.pinned = true;
     }
     split.write_body();
     split.branch_hints(hints)?;
     split.finish()
 }
 
-/// The places in the body of function `index` where addresses are written, and the slots
-/// that they have.
-pub(crate) fn address_slots(
+/// What a body holds that is a parameter of the function.
+pub(crate) struct Substitutions {
+    /// In order. Without place slots, functions are not among them.
+    pub(crate) substitutes: Vec<(Range<usize>, Substitute)>,
+    pub(crate) slots: Slots,
+    /// By place slot.
+    pub(crate) places: Vec<Place>,
+    /// How many targets each `br_table` has, besides the default one.
+    pub(crate) tables: Vec<u32>,
+}
+
+/// What is written at a place in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Substitute {
+    /// An address: its slot, and its distance from the slot's address.
+    Address(u32, i32),
+    /// The index of a function.
+    Function(u32),
+}
+
+/// Where in the body of function `index` its parameters are written, and the slots that they
+/// have.
+pub(crate) fn substitutions(
     facts: &ModuleFacts,
     index: u32,
     body: &FunctionBody<'_>,
     scratch: &mut Scratch,
-) -> Result<(Vec<Mention>, Slots), NotCovered> {
+) -> Result<Substitutions, NotCovered> {
     let mut split = Split::new(facts, body, scratch);
+    split.locals()?;
     split.operators()?;
     split.find_slots(index);
-    let slots = std::mem::take(&mut split.slots);
-    Ok((std::mem::take(&mut split.scratch.mentions), slots))
+    let places = if split.has_place_slots() {
+        std::mem::take(&mut split.instance_places)
+    } else {
+        Vec::new()
+    };
+    let control = &mut split.scratch.control;
+    let tables = addresses::branch_tables(body, control).ok_or(NotCovered)?;
+    let mut of_mentions = split.slots.of_mentions.iter();
+    let substitute = |edit: &Edit| {
+        let (start, end) = (edit.start as usize, edit.end as usize);
+        match edit.token {
+            Token::Mention(_) => {
+                let (slot, distance) = (*of_mentions.next()?)?;
+                Some((start..end, Substitute::Address(slot, distance)))
+            }
+            Token::Operator([CALL | RETURN_CALL, a, b, c]) if !places.is_empty() => {
+                let slot = u32::from_le_bytes([a, b, c, 0]) as usize;
+                // Behind an opcode of one byte.
+                Some((start + 1..end, Substitute::Function(split.callees[slot])))
+            }
+            Token::Operator(_) => None,
+        }
+    };
+    Ok(Substitutions {
+        substitutes: split.scratch.edits.iter().filter_map(substitute).collect(),
+        slots: split.slots,
+        places,
+        tables,
+    })
 }
 
 struct Split<'f, 'b> {
@@ -189,6 +246,10 @@ struct Split<'f, 'b> {
     places: Vec<(u32, u32, i32)>,
     out: Writer,
     callees: Vec<u32>,
+    /// Where in the instance the entities lie that the body names.
+    instance_places: Vec<Place>,
+    /// The body names something whose place in the instance cannot be a slot.
+    pinned: bool,
     shifts: Vec<SourceShift>,
     needs_environment: bool,
     needs_everything: bool,
@@ -217,6 +278,8 @@ impl<'f, 'b> Split<'f, 'b> {
             places: Vec::new(),
             out,
             callees: Vec::new(),
+            instance_places: Vec::new(),
+            pinned: false,
             shifts: Vec::new(),
             needs_environment: false,
             needs_everything: false,
@@ -474,6 +537,9 @@ impl<'f, 'b> Split<'f, 'b> {
             self.callees.push(index);
             self.fact(Fact::Callee);
             self.facts.callee(&mut self.out, index).ok_or(NotCovered)?;
+            if self.facts.is_imported(index) {
+                self.place(Entity::Function(index));
+            }
         }
         let [a, b, c, high] = slot.to_le_bytes();
         if high != 0 {
@@ -532,6 +598,20 @@ impl<'f, 'b> Split<'f, 'b> {
         first
     }
 
+    /// Code reaches `entity` in the instance.
+    fn place(&mut self, entity: Entity) {
+        let place = self.facts.place(entity);
+        self.pinned |= !self.facts.may_move(place);
+        self.instance_places.push(place);
+    }
+
+    /// Whether the places are parameters. What else lies behind them in the instance must not
+    /// be named: those places are in the facts.
+    fn has_place_slots(&self) -> bool {
+        let pinned = self.pinned || self.needs_environment || self.needs_everything;
+        !pinned && !self.instance_places.is_empty()
+    }
+
     fn named_type(&mut self, index: u32) -> Result<(), NotCovered> {
         if self.first(Fact::NamedType, index) {
             self.facts
@@ -542,6 +622,8 @@ impl<'f, 'b> Split<'f, 'b> {
     }
 
     fn function_reference(&mut self, index: u32) -> Result<(), NotCovered> {
+        // Its index is in the code.
+        self.pinned = true;
         if self.first(Fact::FunctionReference, index) {
             self.facts
                 .function_reference(&mut self.out, index)
@@ -571,6 +653,7 @@ impl<'f, 'b> Split<'f, 'b> {
     fn table(&mut self, index: u32) -> Result<(), NotCovered> {
         if self.first(Fact::Table, index) {
             record(&mut self.out, self.facts.table(index).ok_or(NotCovered)?);
+            self.place(Entity::Table(index));
         }
         Ok(())
     }
@@ -578,11 +661,13 @@ impl<'f, 'b> Split<'f, 'b> {
     fn global(&mut self, index: u32) -> Result<(), NotCovered> {
         if self.first(Fact::Global, index) {
             record(&mut self.out, self.facts.global(index).ok_or(NotCovered)?);
+            self.place(Entity::Global(index));
         }
         Ok(())
     }
 
     fn tag(&mut self, index: u32) -> Result<(), NotCovered> {
+        self.pinned = true;
         if self.first(Fact::Tag, index) {
             record(&mut self.out, self.facts.tag(index).ok_or(NotCovered)?);
         }
@@ -590,6 +675,7 @@ impl<'f, 'b> Split<'f, 'b> {
     }
 
     fn data_segment(&mut self, index: u32) -> Result<(), NotCovered> {
+        self.pinned = true;
         if self.first(Fact::Data, index) {
             self.facts
                 .data_segment(&mut self.out, index)
@@ -599,6 +685,7 @@ impl<'f, 'b> Split<'f, 'b> {
     }
 
     fn element_segment(&mut self, index: u32) -> Result<(), NotCovered> {
+        self.pinned = true;
         if self.first(Fact::Element, index) {
             self.facts
                 .element_segment(&mut self.out, index)
@@ -663,6 +750,20 @@ impl<'f, 'b> Split<'f, 'b> {
                 }
             });
         }
+        let mut places: Vec<u32> = self
+            .instance_places
+            .iter()
+            .map(|place| place.offset)
+            .collect();
+        if self.has_place_slots() {
+            self.fact(Fact::PlaceSlots);
+        } else if !places.is_empty() {
+            self.fact(Fact::Places);
+            self.out.fact(KeyFact::Places, |out| {
+                places.iter().for_each(|offset| out.word(*offset));
+            });
+            places.clear();
+        }
         if self.needs_environment {
             self.fact(Fact::Environment);
             let environment = self.facts.environment();
@@ -686,6 +787,7 @@ impl<'f, 'b> Split<'f, 'b> {
                 base,
                 callees: self.callees,
                 addresses: self.slots.values,
+                places,
                 shifts: self.shifts,
             },
         })

@@ -12,33 +12,34 @@ use crate::bytes::Writer;
 use crate::fingerprint::EngineCompiler;
 use serde::Serialize;
 use std::sync::Arc;
+use target_lexicon::Architecture;
 use wasmparser::{ValidatorResources, WasmModuleResources};
 use wasmtime_environ::{
     DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalConstValue, GlobalIndex, Limits,
     Memory, MemoryIndex, MemoryKind, MemoryTunables, Module, ModuleInternedTypeIndex,
     ModuleTranslation, ModuleTypesBuilder, Table, TableIndex, TagIndex, Tunables, TypeTrace,
-    VMOffsets, WasmCompositeInnerType, WasmSubType,
+    VMOffsets, WasmCompositeInnerType, WasmSubType, WasmValType,
 };
 
 /// The facts of one module.
 pub(crate) struct ModuleFacts {
     /// By interned type.
-    types: Vec<TypeFacts>,
+    pub(super) types: Vec<TypeFacts>,
     /// By type index: the interned type.
-    type_indices: Vec<u32>,
+    pub(super) type_indices: Vec<u32>,
     /// By function index: its type and whether it is imported.
-    functions: Vec<FunctionFacts>,
-    memories: Vec<Arc<[u8]>>,
+    pub(super) functions: Vec<FunctionFacts>,
+    pub(super) memories: Vec<Arc<[u8]>>,
     /// Memories, as accesses that need no check of bounds see them.
-    accessed: Vec<Arc<[u8]>>,
-    tables: Vec<Arc<[u8]>>,
-    globals: Vec<Arc<[u8]>>,
+    pub(super) accessed: Vec<Arc<[u8]>>,
+    pub(super) tables: Vec<Arc<[u8]>>,
+    pub(super) globals: Vec<Arc<[u8]>>,
     tags: Vec<Arc<[u8]>>,
     /// The module's number and all types.
     environment: Digest,
     /// Everything, for keys of exact bodies.
     everything: Digest,
-    offsets: VMOffsets<u8>,
+    pub(super) offsets: VMOffsets<u8>,
     resources: Option<ValidatorResources>,
     data: Vec<Option<u32>>,
     elements: Vec<Option<u32>>,
@@ -46,17 +47,22 @@ pub(crate) struct ModuleFacts {
     globals_read: Vec<GlobalRead>,
     /// Which constants may be addresses.
     pub(crate) addresses: AddressFacts,
+    /// Offsets in the instance may be parameters.
+    pub(super) place_slots: bool,
+    /// Of each global: whether it holds a reference.
+    pub(super) reference_globals: Vec<bool>,
 }
 
-struct TypeFacts {
-    digest: Digest,
+pub(super) struct TypeFacts {
+    pub(super) digest: Digest,
     /// A function type that refers to no other type.
-    plain: bool,
+    pub(super) plain: bool,
     /// Of a function type: how many parameters and results it has.
     arity: Option<(usize, usize)>,
 }
 
-struct FunctionFacts {
+#[derive(PartialEq, Eq)]
+pub(super) struct FunctionFacts {
     /// The interned type.
     signature: u32,
     imported: bool,
@@ -81,6 +87,20 @@ impl ModuleFacts {
         let offsets = VMOffsets::new(engine.isa.pointer_bytes(), module);
         let exported = Exported::new(module);
         let (type_facts, all_types) = type_facts(types);
+        // All memories, of which `describe` writes the type.
+        let memory_facts = |describe: &dyn Fn(&mut Writer, &Memory)| {
+            let memories = module.memories.iter().map(|(index, memory)| {
+                let mut out = Writer::default();
+                describe(&mut out, memory);
+                let exported = exported.memories[index.index()];
+                out.fact(KeyFact::MemoryExported, |out| out.word(exported.into()));
+                out.fact(KeyFact::MemoryPlace, |out| {
+                    memory_location(out, module, &offsets, index);
+                });
+                out.into_bytes().into()
+            });
+            memories.collect::<Vec<Arc<[u8]>>>()
+        };
         let mut facts = ModuleFacts {
             types: type_facts,
             type_indices: module
@@ -89,36 +109,14 @@ impl ModuleFacts {
                 .map(|ty| ty.unwrap_module_type_index().as_u32())
                 .collect(),
             functions: function_facts(translation),
-            memories: module
-                .memories
-                .iter()
-                .map(|(index, memory)| {
-                    let mut out = Writer::default();
-                    out.fact(KeyFact::MemoryType, |out| serialize(out, memory));
-                    let exported = exported.memories[index.index()];
-                    out.fact(KeyFact::MemoryExported, |out| out.word(exported.into()));
-                    out.fact(KeyFact::MemoryPlace, |out| {
-                        memory_location(out, module, &offsets, index);
-                    });
-                    out.into_bytes().into()
-                })
-                .collect(),
-            accessed: module
-                .memories
-                .iter()
-                .map(|(index, memory)| {
-                    let mut out = Writer::default();
-                    out.fact(KeyFact::MemoryAccess, |out| {
-                        as_accesses_see(out, memory, &engine.tunables);
-                    });
-                    let exported = exported.memories[index.index()];
-                    out.fact(KeyFact::MemoryExported, |out| out.word(exported.into()));
-                    out.fact(KeyFact::MemoryPlace, |out| {
-                        memory_location(out, module, &offsets, index);
-                    });
-                    out.into_bytes().into()
-                })
-                .collect(),
+            memories: memory_facts(&|out, memory| {
+                out.fact(KeyFact::MemoryType, |out| serialize(out, memory));
+            }),
+            accessed: memory_facts(&|out, memory| {
+                out.fact(KeyFact::MemoryAccess, |out| {
+                    as_accesses_see(out, memory, &engine.tunables);
+                });
+            }),
             tables: module
                 .tables
                 .iter()
@@ -133,7 +131,7 @@ impl ModuleFacts {
                     let exported = exported.tables[index.index()];
                     out.fact(KeyFact::TableExported, |out| out.word(exported.into()));
                     out.fact(KeyFact::TablePlace, |out| {
-                        table_location(out, module, &offsets, index);
+                        table_location(out, module, index);
                     });
                     out.into_bytes().into()
                 })
@@ -150,7 +148,7 @@ impl ModuleFacts {
                     let exported = exported.globals[index.index()];
                     out.fact(KeyFact::GlobalExported, |out| out.word(exported.into()));
                     out.fact(KeyFact::GlobalPlace, |out| {
-                        global_location(out, module, &offsets, index);
+                        global_location(out, module, index);
                     });
                     out.fact(KeyFact::GlobalValue, |out| global_value(out, module, index));
                     out.into_bytes().into()
@@ -194,9 +192,19 @@ impl ModuleFacts {
                 engine.isa.page_size_align_log2(),
                 engine.address_slots.then_some(data_start),
             ),
+            place_slots: false,
+            reference_globals: module
+                .globals
+                .values()
+                .map(|global| matches!(global.wasm_ty, WasmValType::Ref(_)))
+                .collect(),
         };
         facts.environment = facts.environment_digest(module, all_types);
         facts.everything = facts.everything_digest(module);
+        facts.place_slots = engine.address_slots
+            && engine.isa.triple().architecture == Architecture::X86_64
+            && facts.names_plain_types()
+            && module.functions.len() < MOST_FUNCTIONS;
         facts
     }
 
@@ -295,14 +303,12 @@ impl ModuleFacts {
         out.fact(KeyFact::CalleeImported, |out| {
             out.word(function.imported.into())
         });
-        if function.imported {
-            let index = FuncIndex::from_u32(index);
-            out.fact(KeyFact::CalleePlace, |out| {
-                out.word(self.offsets.vmctx_vmfunction_import_wasm_call(index));
-                out.word(self.offsets.vmctx_vmfunction_import_vmctx(index));
-            });
-        }
         Some(())
+    }
+
+    pub(crate) fn is_imported(&self, function: u32) -> bool {
+        let function = self.functions.get(function as usize);
+        function.is_some_and(|function| function.imported)
     }
 
     /// What `ref.func` reads; its code holds the index itself.
@@ -399,6 +405,10 @@ impl ModuleFacts {
             .is_some_and(|r| r.is_function_referenced(index as u32))
     }
 }
+
+/// With more functions there may be no room for the padded module's: `MAX_WASM_FUNCTIONS` in
+/// `wasmparser`'s `limits.rs` is a million.
+const MOST_FUNCTIONS: usize = 900_000;
 
 /// Appends `bytes` with their length before them.
 pub(super) fn record(out: &mut Writer, bytes: &[u8]) {
@@ -570,32 +580,18 @@ fn as_bodies_see(mut table: Table) -> Table {
     table
 }
 
-fn table_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, index: TableIndex) {
+/// Where it lies in the instance, the function's places say.
+fn table_location(out: &mut Writer, module: &Module, index: TableIndex) {
     out.word(index.as_u32());
-    match module.defined_table_index(index) {
-        Some(defined) => {
-            out.word(defined.as_u32());
-            out.word(offsets.vmctx_vmtable_definition(defined));
-        }
-        None => {
-            out.word(u32::MAX);
-            out.word(offsets.vmctx_vmtable_import(index));
-        }
-    }
+    let defined = module.defined_table_index(index);
+    out.word(defined.map_or(u32::MAX, |defined| defined.as_u32()));
 }
 
-fn global_location(out: &mut Writer, module: &Module, offsets: &VMOffsets<u8>, index: GlobalIndex) {
+/// Where it lies in the instance, the function's places say.
+fn global_location(out: &mut Writer, module: &Module, index: GlobalIndex) {
     out.word(index.as_u32());
-    match module.defined_global_index(index) {
-        Some(defined) => {
-            out.word(defined.as_u32());
-            out.word(offsets.vmctx_vmglobal_definition(defined));
-        }
-        None => {
-            out.word(u32::MAX);
-            out.word(offsets.vmctx_vmglobal_import(index));
-        }
-    }
+    let defined = module.defined_global_index(index);
+    out.word(defined.map_or(u32::MAX, |defined| defined.as_u32()));
 }
 
 /// The value of an immutable global with a simple initializer, which is folded into

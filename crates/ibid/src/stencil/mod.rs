@@ -7,9 +7,10 @@ mod key;
 mod named;
 mod operators;
 mod parameters;
+mod places;
 
-pub(crate) use addresses::{AddressFacts, Class, Mention, Slots};
-pub(crate) use body::{Addresses, Scratch, SplitBody, address_slots, split};
+pub(crate) use addresses::{AddressFacts, Class, Slots};
+pub(crate) use body::{Addresses, Scratch, SplitBody, Substitute, split, substitutions};
 pub(crate) use facts::ModuleFacts;
 pub(crate) use key::Digest;
 pub use key::StencilKey;
@@ -20,6 +21,7 @@ pub(crate) use named::is_kept;
 pub use named::{KeyFact, drop_fact};
 pub(crate) use parameters::StoredParameters;
 pub use parameters::{FunctionParameters, RelSourceLoc};
+pub(crate) use places::{Place, SMALLEST_PLACE};
 
 use crate::bytes::Writer;
 use crate::fingerprint::Fingerprint;

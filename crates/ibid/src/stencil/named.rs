@@ -32,8 +32,6 @@ define_facts! {
     CalleeSignature,
     /// Whether a callee is imported.
     CalleeImported,
-    /// Where an imported callee lies in the instance.
-    CalleePlace,
     /// The type of a block that names one.
     BlockType,
     /// The interned number of a type that the code names.
@@ -58,7 +56,7 @@ define_facts! {
     TableReferredTypes,
     /// Whether a table is exported.
     TableExported,
-    /// Where a table lies in the instance.
+    /// A table's number, and whether the module defines it.
     TablePlace,
     /// A global's type and mutability.
     GlobalType,
@@ -66,7 +64,7 @@ define_facts! {
     GlobalReferredTypes,
     /// Whether a global is exported.
     GlobalExported,
-    /// Where a global lies in the instance.
+    /// A global's number, and whether the module defines it.
     GlobalPlace,
     /// The value of an immutable global.
     GlobalValue,
@@ -90,6 +88,8 @@ define_facts! {
     HintedWidths,
     /// Which constants are addresses, and which of them are equal.
     AddressSlots,
+    /// Where in the instance imported callees, tables and globals lie.
+    Places,
     /// The module's number and all types, where an operator asks for them.
     Environment,
     /// All that the module says, where an operator asks for it.

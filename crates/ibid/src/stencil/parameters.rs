@@ -1,6 +1,7 @@
 //! What may differ between two functions that share a stencil.
 
 use crate::bytes::{Malformed, Reader, Words, Writer};
+use crate::compiled::{Hole, HoleKind};
 
 /// A source location relative to its function's base, in the coordinates of the
 /// stencil's body (see [`FunctionStencil`](crate::FunctionStencil)), in bytes.
@@ -41,7 +42,8 @@ pub(crate) struct SourceShift {
 
 /// All that may differ between two functions with one stencil: where the body lies
 /// in the input, which function each callee slot names, which address each address slot
-/// stands for, and how wide the abstracted immediates were written.
+/// stands for, where in the instance each named entity lies, and how wide the abstracted
+/// immediates were written.
 ///
 /// The function's own index and its symbol's name are parameters too; they are the
 /// caller's, who knows which function it asks for.
@@ -50,6 +52,7 @@ pub struct FunctionParameters {
     pub(crate) base: u32,
     pub(crate) callees: Vec<u32>,
     pub(crate) addresses: Vec<u32>,
+    pub(crate) places: Vec<u32>,
     pub(crate) shifts: Vec<SourceShift>,
 }
 
@@ -63,8 +66,7 @@ impl FunctionParameters {
         FunctionParameters {
             base: u32::MAX,
             callees,
-            addresses: Vec::new(),
-            shifts: Vec::new(),
+            ..FunctionParameters::default()
         }
     }
 
@@ -73,8 +75,7 @@ impl FunctionParameters {
         FunctionParameters {
             base,
             callees,
-            addresses: Vec::new(),
-            shifts: Vec::new(),
+            ..FunctionParameters::default()
         }
     }
 
@@ -93,6 +94,26 @@ impl FunctionParameters {
     /// The address in linear memory, in bytes, that each address slot stands for, by slot.
     pub fn addresses(&self) -> &[u32] {
         &self.addresses
+    }
+
+    /// The offset in the instance (`VMContext`), in bytes, of what each place slot stands for,
+    /// by slot.
+    pub fn places(&self) -> &[u32] {
+        &self.places
+    }
+
+    /// Whether code with this stencil has holes: it is compiled with sentinels.
+    pub(crate) fn has_holes(&self) -> bool {
+        !self.addresses.is_empty() || !self.places.is_empty()
+    }
+
+    /// What `hole` is filled with, before its addend.
+    pub(crate) fn value(&self, hole: Hole) -> Option<u32> {
+        let values = match hole.kind {
+            HoleKind::Place => &self.places,
+            HoleKind::Address | HoleKind::Complement => &self.addresses,
+        };
+        values.get(hole.slot as usize).copied()
     }
 
     /// The offset in the input, in bytes, of `location`.
@@ -123,10 +144,10 @@ impl FunctionParameters {
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u32(self.callees.len());
         out.u32(self.addresses.len());
+        out.u32(self.places.len());
         out.u32(self.shifts.len());
-        for word in self.callees.iter().chain(&self.addresses) {
-            out.word(*word);
-        }
+        let words = self.callees.iter().chain(&self.addresses);
+        words.chain(&self.places).for_each(|word| out.word(*word));
         for shift in &self.shifts {
             out.word(shift.position);
             out.word(shift.delta.cast_unsigned());
@@ -137,14 +158,15 @@ impl FunctionParameters {
 /// Parameters as they are stored, read in place:
 ///
 /// ```text
-/// number of callees │ number of addresses │ number of shifts │ callees │ addresses
-/// position │ delta, each shift
+/// number of callees │ number of addresses │ number of places │ number of shifts
+/// callees │ addresses │ places │ position │ delta, each shift
 /// ```
 #[derive(Clone, Copy)]
 pub(crate) struct StoredParameters<'a> {
     base: u32,
     callees: Words<'a>,
     addresses: Words<'a>,
+    places: Words<'a>,
     shifts: Words<'a>,
 }
 
@@ -152,11 +174,13 @@ impl<'a> StoredParameters<'a> {
     /// Takes parameters off the front of `input`, for a function whose body is at
     /// `base` (`u32::MAX`: it has none).
     pub(crate) fn read(input: &mut Reader<'a>, base: u32) -> Result<Self, Malformed> {
-        let (callees, addresses, shifts) = (input.u32()?, input.u32()?, input.u32()?);
+        let (callees, addresses) = (input.u32()?, input.u32()?);
+        let (places, shifts) = (input.u32()?, input.u32()?);
         Ok(StoredParameters {
             base,
             callees: input.words(callees)?,
             addresses: input.words(addresses)?,
+            places: input.words(places)?,
             shifts: input.words(shifts.checked_mul(2).ok_or(Malformed)?)?,
         })
     }
@@ -176,15 +200,24 @@ impl<'a> StoredParameters<'a> {
         self.callees.get(slot as usize)
     }
 
-    /// The address that the address slot `slot` stands for.
+    /// What `hole` is filled with, before its addend.
     #[inline]
-    pub(crate) fn address(&self, slot: u32) -> Option<u32> {
-        self.addresses.get(slot as usize)
+    pub(crate) fn value(&self, hole: Hole) -> Option<u32> {
+        let values = match hole.kind {
+            HoleKind::Place => &self.places,
+            HoleKind::Address | HoleKind::Complement => &self.addresses,
+        };
+        values.get(hole.slot as usize)
     }
 
     /// Whether any address may differ between functions with this stencil.
     pub(crate) fn has_addresses(&self) -> bool {
         !self.addresses.is_empty()
+    }
+
+    /// Whether code with this stencil has holes.
+    pub(crate) fn has_holes(&self) -> bool {
+        !self.addresses.is_empty() || !self.places.is_empty()
     }
 
     /// Reads source locations, one after the other.
@@ -201,9 +234,11 @@ impl<'a> StoredParameters<'a> {
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u32(self.callees.len());
         out.u32(self.addresses.len());
+        out.u32(self.places.len());
         out.u32(self.shifts.len() / 2);
         out.raw(self.callees.as_bytes());
         out.raw(self.addresses.as_bytes());
+        out.raw(self.places.as_bytes());
         out.raw(self.shifts.as_bytes());
     }
 
@@ -216,6 +251,7 @@ impl<'a> StoredParameters<'a> {
             base: self.base,
             callees: self.callees.iter().collect(),
             addresses: self.addresses.iter().collect(),
+            places: self.places.iter().collect(),
             shifts: self.shifts.records().map(shift).collect(),
         }
     }
@@ -277,6 +313,7 @@ mod tests {
             base: 1000,
             callees: vec![7, 9],
             addresses: vec![1048576],
+            places: vec![304, 320],
             shifts: vec![
                 SourceShift {
                     position: 14,
@@ -311,10 +348,20 @@ mod tests {
         assert_eq!(input.remaining(), 0);
         assert_eq!(stored.to_owned(), sample());
         assert_eq!([stored.callee(1), stored.callee(2)], [Some(9), None]);
-        assert_eq!(
-            [stored.address(0), stored.address(1)],
-            [Some(1048576), None]
-        );
+        let value = |kind, slot| {
+            let hole = Hole {
+                offset: 0,
+                slot,
+                addend: 0,
+                kind,
+            };
+            assert_eq!(stored.value(hole), sample().value(hole));
+            stored.value(hole)
+        };
+        assert_eq!(value(HoleKind::Address, 0), Some(1048576));
+        assert_eq!(value(HoleKind::Complement, 1), None);
+        assert_eq!(value(HoleKind::Place, 1), Some(320));
+        assert_eq!(value(HoleKind::Place, 2), None);
         for cut in 0..bytes.len() {
             let mut input = Reader::new(&bytes[..cut]);
             assert!(StoredParameters::read(&mut input, 1000).is_err());

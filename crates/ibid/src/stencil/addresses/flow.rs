@@ -15,7 +15,7 @@ use rustc_hash::FxHashSet;
 use wasmparser::{BlockType, BrTable, MemArg, Operator, VisitOperator, VisitSimdOperator};
 
 /// The walk gives up after this many rounds.
-const ROUNDS: usize = 4;
+pub(super) const ROUNDS: usize = 4;
 
 /// ... or when it would copy more values than this where control flow meets.
 const LARGEST_STATE: usize = 1 << 22;
@@ -170,10 +170,6 @@ impl<'w> Walk<'w> {
             return Err(GaveUp);
         }
         Ok((self.fates, self.again))
-    }
-
-    pub(super) fn rounds() -> usize {
-        ROUNDS
     }
 
     fn live(&self) -> bool {

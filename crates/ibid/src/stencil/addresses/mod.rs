@@ -12,7 +12,7 @@ pub(crate) use facts::AddressFacts;
 
 use super::facts::ModuleFacts;
 use fates::{Fates, Numbers};
-use flow::{GaveUp, Unchanged, Walk};
+use flow::{GaveUp, ROUNDS, Unchanged, Walk};
 use rustc_hash::FxHashMap;
 use survey::Survey;
 use wasmparser::{FunctionBody, OperatorsReader, OperatorsReaderAllocations, VisitOperator};
@@ -32,7 +32,7 @@ const SMALLEST: u32 = 1 << 10;
 const NEIGHBOURHOOD: u32 = 64;
 
 /// A function has no slots if it mentions more addresses than this.
-pub(crate) const MOST_SLOTS: usize = 2048;
+const MOST_SLOTS: usize = 2048;
 
 /// A place in a body where a constant is written that may be an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +73,6 @@ pub(crate) struct Slots {
     pub(crate) checked: Vec<(u32, i32)>,
     /// By slot: the largest constant that may be folded into its address besides these.
     pub(crate) reach: Vec<u32>,
-    /// How many targets each `br_table` of the body has, besides the default one.
-    pub(crate) tables: Vec<u32>,
     /// Magnitudes of the large literals of the body, which no sentinel may be near.
     pub(crate) large: Vec<u32>,
 }
@@ -109,8 +107,11 @@ pub(crate) fn decide(
     // One half for what is folded into a constant, the other for its distance from the slot.
     let classes = candidates.classes.iter();
     let windows: Vec<u32> = classes.map(|class| class.window() / 2).collect();
+    let Some(locals) = locals(body) else {
+        return Slots::default();
+    };
     let mut unchanged = Unchanged::default();
-    for _ in 0..Walk::rounds() {
+    for _ in 0..ROUNDS {
         let walk = Walk::new(
             facts,
             &candidates.of_mentions,
@@ -118,21 +119,26 @@ pub(crate) fn decide(
             &survey.loops,
             &mut unchanged,
         );
-        let Some(locals) = locals(body) else {
-            return Slots::default();
-        };
-        let walked = walk.run(index, locals.into_iter(), |walk| {
+        let walked = walk.run(index, locals.iter().copied(), |walk| {
             visit(body, control, walk).is_some()
         });
         match walked {
             Err(GaveUp) => return Slots::default(),
             Ok((_, true)) => {}
-            Ok((fates, false)) => {
-                return candidates.keep(fates, survey);
-            }
+            Ok((fates, false)) => return candidates.keep(fates, survey),
         }
     }
     Slots::default()
+}
+
+/// How many targets each `br_table` of the body has, besides the default one.
+pub(super) fn branch_tables(
+    body: &FunctionBody<'_>,
+    control: &mut OperatorsReaderAllocations,
+) -> Option<Vec<u32>> {
+    let mut survey = Survey::default();
+    visit(body, control, &mut survey)?;
+    Some(survey.tables)
 }
 
 fn locals(body: &FunctionBody<'_>) -> Option<Vec<u32>> {
@@ -183,8 +189,8 @@ impl Candidates {
                 candidates.values.len() as u32 - 1
             });
             let class = &mut candidates.classes[number as usize];
-            if class.min(&mut mention.class.clone()) != &Class::Constant && *class != mention.class
-            {
+            let offsets = *class != Class::Constant && mention.class != Class::Constant;
+            if offsets && *class != mention.class {
                 candidates.mixed.push(number);
             }
             *class = mention.class.max(*class);
@@ -208,7 +214,6 @@ impl Candidates {
         folded.extend((0..self.values.len() as u32).map(|candidate| (candidate, 0)));
         let mut numbers: Vec<Option<u32>> = vec![None; self.values.len()];
         let mut slots = Slots {
-            tables: survey.tables,
             large: survey.large,
             ..Slots::default()
         };

@@ -1,0 +1,352 @@
+//! Where in a function's code a register holds the pointer to the instance.
+//!
+//! Code reaches what an instance holds at an offset from that pointer, which is the function's
+//! first argument (`Compiler::compile_function` in Wasmtime's `compiler.rs`; the first integer
+//! argument is in RDI by `X64ABIMachineSpec::compute_arg_locs` in Cranelift's
+//! `isa/x64/abi.rs`). The pointer is followed from there: through copies from register to
+//! register, and to and from the places in the frame where the register allocator puts it. What
+//! is not known to hold it is taken not to.
+
+use iced_x86::{
+    Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
+};
+
+/// Passes over the code after which nothing is taken for the instance: a loop that is entered
+/// with the pointer in one place and repeated with it in another takes one more each.
+const MOST_PASSES: usize = 16;
+
+/// Collects what instructions do to the pointer; see [`finish`](Self::finish).
+pub(super) struct Follow {
+    effects: Vec<(u32, Effect)>,
+    /// Where control may go besides the next instruction.
+    labels: Vec<u32>,
+    factory: InstructionInfoFactory,
+    after_call: bool,
+    uses: usize,
+}
+
+/// What an instruction does. Registers are numbers of general ones of 64 bits; places in the
+/// frame are distances from RSP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Copy {
+        to: usize,
+        from: usize,
+    },
+    Spill {
+        to: i64,
+        from: usize,
+    },
+    Reload {
+        to: usize,
+        from: i64,
+    },
+    /// The registers of this mask hold something else.
+    Overwrite(u16),
+    /// So does the frame from one place up to another.
+    OverwriteFrame(i64, i64),
+    /// What lies in the frame is not known any more.
+    LoseFrame,
+    Call,
+    MayJump(u32),
+    /// Control does not go on to the next instruction.
+    Stop,
+    /// The register is the base of an access that is asked for.
+    Use(Option<usize>),
+}
+
+impl Follow {
+    pub(super) fn new() -> Follow {
+        Follow {
+            effects: Vec::new(),
+            labels: Vec::new(),
+            factory: InstructionInfoFactory::new(),
+            after_call: false,
+            uses: 0,
+        }
+    }
+
+    /// Asks whether `base` holds the instance at the instruction at `ip`, which is the next one.
+    pub(super) fn uses(&mut self, ip: u64, base: Register) {
+        self.push(ip, Effect::Use(number(base)));
+        self.uses += 1;
+    }
+
+    /// Control may go to `target` from the last instruction.
+    pub(super) fn may_jump(&mut self, target: u32) {
+        let at = self.effects.last().map_or(0, |(at, _)| *at);
+        // An indirect branch has stopped already.
+        let stopped = matches!(self.effects.last(), Some((_, Effect::Stop)));
+        if stopped {
+            self.effects.pop();
+        }
+        self.effects.push((at, Effect::MayJump(target)));
+        if stopped {
+            self.effects.push((at, Effect::Stop));
+        }
+        self.labels.push(target);
+    }
+
+    /// Takes in the next instruction.
+    pub(super) fn step(&mut self, instruction: &Instruction) {
+        let ip = instruction.ip();
+        let after_call = std::mem::take(&mut self.after_call);
+        match instruction.flow_control() {
+            FlowControl::Next | FlowControl::Interrupt => {}
+            FlowControl::Call | FlowControl::IndirectCall => {
+                self.after_call = true;
+                return self.push(ip, Effect::Call);
+            }
+            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
+                let target = instruction.near_branch_target() as u32;
+                self.push(ip, Effect::MayJump(target));
+                self.labels.push(target);
+                if instruction.flow_control() == FlowControl::UnconditionalBranch {
+                    self.push(ip, Effect::Stop);
+                }
+                return;
+            }
+            _ => return self.push(ip, Effect::Stop),
+        }
+        if let Some(effect) = moved(instruction) {
+            return self.push(ip, effect);
+        }
+        // The callee has taken its arguments off the stack, and the caller makes room again:
+        // RSP is what it was before the call.
+        if after_call
+            && instruction.mnemonic() == Mnemonic::Sub
+            && instruction.op0_register() == Register::RSP
+        {
+            return;
+        }
+        self.overwrite(instruction);
+    }
+
+    /// Everything that `instruction` writes holds something else.
+    fn overwrite(&mut self, instruction: &Instruction) {
+        let info = self.factory.info(instruction);
+        let mut registers = 0;
+        for used in info
+            .used_registers()
+            .iter()
+            .filter(|used| writes(used.access()))
+        {
+            registers |= number(used.register()).map_or(0, |number| 1 << number);
+        }
+        let mut frame = None;
+        for used in info
+            .used_memory()
+            .iter()
+            .filter(|used| writes(used.access()))
+        {
+            frame = match (used.base(), used.index()) {
+                (Register::RSP, Register::None) => {
+                    let start = used.displacement().cast_signed();
+                    Some(Effect::OverwriteFrame(
+                        start,
+                        start + used.memory_size().size() as i64,
+                    ))
+                }
+                (Register::RSP | Register::RBP, _) => Some(Effect::LoseFrame),
+                // No other pointer leads to where registers are kept.
+                _ => continue,
+            };
+        }
+        let ip = instruction.ip();
+        if registers & STACK_POINTER != 0 {
+            frame = Some(Effect::LoseFrame);
+        }
+        if let Some(frame) = frame {
+            self.push(ip, frame);
+        }
+        if registers & !STACK_POINTER != 0 {
+            self.push(ip, Effect::Overwrite(registers));
+        }
+    }
+
+    fn push(&mut self, ip: u64, effect: Effect) {
+        self.effects.push((ip as u32, effect));
+    }
+
+    /// Whether the base of each access that was asked for holds the instance, whatever way
+    /// control takes. It may come to `handlers` from any call.
+    pub(super) fn finish(mut self, handlers: &[u32]) -> Vec<bool> {
+        if self.uses == 0 {
+            return Vec::new();
+        }
+        self.labels.extend(handlers);
+        self.labels.sort_unstable();
+        self.labels.dedup();
+        // `None` where control has not come yet.
+        let mut states: Vec<Option<State>> = vec![None; self.labels.len()];
+        for (label, state) in self.labels.iter().zip(&mut states) {
+            if handlers.contains(label) {
+                *state = Some(State::default());
+            }
+        }
+        for _ in 0..MOST_PASSES {
+            let (uses, changed) = self.pass(&mut states);
+            if !changed {
+                return uses;
+            }
+        }
+        vec![false; self.uses]
+    }
+
+    /// One pass over the code. Whether control came to an earlier place knowing less than
+    /// was taken for known there.
+    fn pass(&self, states: &mut [Option<State>]) -> (Vec<bool>, bool) {
+        let mut uses = Vec::with_capacity(self.uses);
+        let mut changed = false;
+        let mut current = Some(State::entry());
+        let mut next = 0;
+        for (at, effect) in &self.effects {
+            while let Some(label) = self.labels.get(next)
+                && label <= at
+            {
+                join(&mut states[next], current.as_ref());
+                current.clone_from(&states[next]);
+                next += 1;
+            }
+            match effect {
+                Effect::Use(base) => {
+                    let holds = |state: &State| base.is_some_and(|base| state.holds(base));
+                    uses.push(current.as_ref().is_some_and(holds));
+                }
+                Effect::Stop => current = None,
+                Effect::MayJump(target) => {
+                    if let Ok(label) = self.labels.binary_search(target) {
+                        let less = join(&mut states[label], current.as_ref());
+                        changed |= less && target <= at;
+                    }
+                }
+                effect => {
+                    if let Some(state) = &mut current {
+                        state.apply(*effect);
+                    }
+                }
+            }
+        }
+        (uses, changed)
+    }
+}
+
+/// The effect of a move of 64 bits between registers, or between a register and the frame.
+fn moved(instruction: &Instruction) -> Option<Effect> {
+    if !matches!(instruction.code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64) {
+        return None;
+    }
+    let frame = || {
+        let is_frame = instruction.memory_base() == Register::RSP
+            && instruction.memory_index() == Register::None;
+        is_frame.then(|| instruction.memory_displacement64().cast_signed())
+    };
+    let [to, from] = [instruction.op0_kind(), instruction.op1_kind()];
+    let [first, second] = [instruction.op0_register(), instruction.op1_register()].map(number);
+    match (to, from) {
+        (OpKind::Register, _) if first? == RSP => None,
+        (OpKind::Register, OpKind::Register) => Some(Effect::Copy {
+            to: first?,
+            from: second?,
+        }),
+        (OpKind::Memory, OpKind::Register) => Some(Effect::Spill {
+            to: frame()?,
+            from: second?,
+        }),
+        (OpKind::Register, OpKind::Memory) => Some(Effect::Reload {
+            to: first?,
+            from: frame()?,
+        }),
+        _ => None,
+    }
+}
+
+fn writes(access: OpAccess) -> bool {
+    !matches!(
+        access,
+        OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
+    )
+}
+
+/// The number of RSP.
+const RSP: usize = 4;
+const STACK_POINTER: u16 = 1 << RSP;
+
+/// What every callee leaves as it was when it returns: RBX and R12 to R15
+/// (`X64ABIMachineSpec::get_regs_clobbered_by_call`).
+const CALLEE_SAVED: u16 = 1 << 3 | 0b1111 << 12;
+
+/// The number of RDI, in which the first argument is.
+const FIRST_ARGUMENT: usize = 7;
+
+/// The number of the general register that `register` is a part of.
+fn number(register: Register) -> Option<usize> {
+    let full = register.full_register();
+    full.is_gpr64().then(|| full.number())
+}
+
+/// Where the pointer is known to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    registers: u16,
+    frame: Vec<i64>,
+}
+
+impl State {
+    fn entry() -> State {
+        State {
+            registers: 1 << FIRST_ARGUMENT,
+            frame: Vec::new(),
+        }
+    }
+
+    fn holds(&self, register: usize) -> bool {
+        self.registers & 1 << register != 0
+    }
+
+    fn set(&mut self, register: usize, holds: bool) {
+        self.registers &= !(1 << register);
+        self.registers |= u16::from(holds) << register;
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Copy { to, from } => self.set(to, self.holds(from)),
+            Effect::Reload { to, from } => self.set(to, self.frame.contains(&from)),
+            Effect::Spill { to, from } => {
+                self.overwrite_frame(to, to + POINTER);
+                if self.holds(from) {
+                    self.frame.push(to);
+                }
+            }
+            Effect::Overwrite(registers) => self.registers &= !registers,
+            Effect::OverwriteFrame(start, end) => self.overwrite_frame(start, end),
+            Effect::LoseFrame => self.frame.clear(),
+            Effect::Call => self.registers &= CALLEE_SAVED,
+            Effect::MayJump(_) | Effect::Stop | Effect::Use(_) => {}
+        }
+    }
+
+    fn overwrite_frame(&mut self, start: i64, end: i64) {
+        self.frame
+            .retain(|place| place + POINTER <= start || *place >= end);
+    }
+}
+
+/// The size of a pointer, in bytes.
+const POINTER: i64 = 8;
+
+/// What is known where control comes with `other` too. Whether that is less than before.
+fn join(state: &mut Option<State>, other: Option<&State>) -> bool {
+    let Some(other) = other else {
+        return false;
+    };
+    let Some(known) = state else {
+        *state = Some(other.clone());
+        return true;
+    };
+    let (registers, places) = (known.registers, known.frame.len());
+    known.registers &= other.registers;
+    known.frame.retain(|place| other.frame.contains(place));
+    (known.registers, known.frame.len()) != (registers, places)
+}
