@@ -65,8 +65,7 @@ impl Fates {
         let (a, b) = (self.root(a), self.root(b));
         if a != b {
             self.same[b as usize] = a;
-            let literal = self.is_literal(b);
-            self.literal[a as usize] |= literal || self.literal[b as usize];
+            self.literal[a as usize] |= self.literal[b as usize];
             self.reach[a as usize] = self.reach[a as usize].max(self.reach[b as usize]);
         }
     }

@@ -8,7 +8,7 @@
 use super::AddressFacts;
 use super::fates::Fates;
 use super::fold::fold;
-use super::survey::Loop;
+use super::survey::{Loop, global_bit};
 use super::value::{ANY, Value, magnitude};
 use crate::stencil::facts::{GlobalRead, ModuleFacts};
 use rustc_hash::FxHashSet;
@@ -59,8 +59,8 @@ struct State {
     locals: Vec<Value>,
     /// The last store of the first memory that a load may see.
     stored: Stored,
-    /// A global was set since the last call.
-    global_set: bool,
+    /// Which globals were set since the last call: [`global_bit`] of each.
+    globals_set: u64,
 }
 
 /// The last store to the first memory since the last call.
@@ -556,7 +556,7 @@ impl<'w> Walk<'w> {
             self.pop();
         }
         self.state.stored = Stored::Nothing;
-        self.state.global_set = false;
+        self.state.globals_set = 0;
         for _ in 0..results {
             self.push(Value::Plain);
         }
@@ -616,7 +616,7 @@ impl<'w> Walk<'w> {
             self.literal(self.stack[index]);
             self.stack[index] = Value::Derived(ANY);
         }
-        self.state.global_set |= this.sets_globals;
+        self.state.globals_set |= this.globals_set;
         for local in &this.assigned {
             let Some(value) = self.state.locals.get(*local as usize).copied() else {
                 return self.fail();
@@ -909,18 +909,19 @@ impl<'w> Walk<'w> {
                 }
             }
             Operator::GlobalGet { global_index } => {
+                let is_set = self.state.globals_set & global_bit(*global_index) != 0;
                 let value = match self.facts.global_read(*global_index) {
                     Some(GlobalRead::Constant(value)) => Value::Const(value),
-                    Some(GlobalRead::Opaque) if !self.state.global_set => Value::Plain,
+                    Some(GlobalRead::Opaque) if !is_set => Value::Plain,
                     Some(_) => Value::Derived(ANY),
                     None => return self.fail(),
                 };
                 self.push(value);
             }
-            Operator::GlobalSet { .. } => {
+            Operator::GlobalSet { global_index } => {
                 let value = self.pop();
                 self.literal(value);
-                self.state.global_set = true;
+                self.state.globals_set |= global_bit(*global_index);
             }
             Operator::Br { relative_depth } => {
                 self.branch(*relative_depth);
@@ -1171,7 +1172,7 @@ impl State {
         if self.stored != other.stored {
             self.stored = Stored::Nothing;
         }
-        self.global_set |= other.global_set;
+        self.globals_set |= other.globals_set;
     }
 }
 

@@ -7,8 +7,13 @@ use wasmparser::{Operator, VisitOperator, VisitSimdOperator};
 pub(super) struct Loop {
     /// The locals that it assigns, sorted.
     pub(super) assigned: Vec<u32>,
-    /// It assigns a global.
-    pub(super) sets_globals: bool,
+    /// The globals that it assigns: [`global_bit`] of each.
+    pub(super) globals_set: u64,
+}
+
+/// What stands for a global in a set of such; some share one.
+pub(super) fn global_bit(index: u32) -> u64 {
+    1 << (index % u64::BITS)
 }
 
 /// Finds the loops of a body, in the order in which they begin.
@@ -59,9 +64,9 @@ impl Survey {
                     }
                 }
             }
-            Operator::GlobalSet { .. } => {
+            Operator::GlobalSet { global_index } => {
                 for number in &self.inside {
-                    self.loops[*number].sets_globals = true;
+                    self.loops[*number].globals_set |= global_bit(*global_index);
                 }
             }
             Operator::BrTable { targets } => self.tables.push(targets.len()),
