@@ -21,6 +21,20 @@ pub(crate) fn map<T: Send, S: Send, R: Send>(
     }
 }
 
+/// The same where one item may take as long as many others: each is a task of its own. The
+/// first are begun first.
+pub(crate) fn map_each<T: Send, R: Send>(
+    parallel: bool,
+    items: Vec<T>,
+    f: impl Fn(T) -> R + Send + Sync,
+) -> Vec<R> {
+    if parallel && items.len() > 1 {
+        items.into_par_iter().with_max_len(1).map(f).collect()
+    } else {
+        items.into_iter().map(f).collect()
+    }
+}
+
 /// Both results; at once if `parallel`.
 pub(crate) fn join<A: Send, B: Send>(
     parallel: bool,

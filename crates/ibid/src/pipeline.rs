@@ -23,6 +23,7 @@ use crate::stencil::{
 use ibid_store::{Entry, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use wasmtime_environ::{BuiltinFunctionIndex, Compiler, DefinedFuncIndex, ModuleTranslation};
 
 /// What a compile works with.
@@ -296,6 +297,16 @@ fn base(source: Source<'_>, job: Job) -> u32 {
     }
 }
 
+/// About how much there is to compile for `job`, in bytes.
+fn length(source: Source<'_>, job: Job) -> usize {
+    match job {
+        Job::Function(function) => source.body(function).as_bytes().len(),
+        // It has some operators for each data segment.
+        Job::Startup(_) => usize::MAX,
+        _ => 0,
+    }
+}
+
 /// A compiled stencil.
 enum Code<'c> {
     /// Of the bundle; without its address map.
@@ -527,7 +538,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         wanted: &[Wanted],
     ) -> Result<Vec<(usize, Option<Compiled>)>, Refused> {
         let mut seen = FxHashSet::default();
-        let missing: Vec<usize> = (0..wanted.len())
+        let mut missing: Vec<usize> = (0..wanted.len())
             .filter(|i| match wanted[*i].stencil {
                 Some(key) => self.place(&wanted[*i]).is_none() && seen.insert(key),
                 None => true,
@@ -540,39 +551,37 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             ..
         } = *self.context;
         let module = self.source;
+        // The longest first, so that none is waited for at the end.
+        missing.sort_by_key(|i| Reverse(length(module, wanted[*i].job)));
         let progress = Counter::new(options.progress.as_ref(), missing.len());
-        let results = parallel::map(
-            engine.parallel,
-            missing,
-            || (),
-            |(), i| {
-                let Wanted {
-                    job, parameters, ..
-                } = &wanted[i];
-                let plainly = || codegen::compile(engine, compiler, module, *job, parameters, None);
-                let result = match *job {
-                    Job::Function(function) if parameters.has_holes() => {
-                        let sentinels = Sentinels::of(engine, module, function);
-                        let compiled = sentinels.map(|sentinels| {
-                            let sentinels = Some(&sentinels);
-                            codegen::compile(engine, compiler, module, *job, parameters, sentinels)
-                        });
-                        match compiled {
-                            Some(Ok(compiled)) => Ok(Some(compiled)),
-                            Some(Err(CodegenError::Unstorable(_))) => Ok(None),
-                            // An invalid body may be the reason: Wasmtime's error is the one
-                            // without sentinels, and the first of all counts.
-                            Some(Err(CodegenError::Compile(_))) | None => plainly().map(|_| None),
-                        }
+        let mut results = parallel::map_each(engine.parallel, missing, |i| {
+            let Wanted {
+                job, parameters, ..
+            } = &wanted[i];
+            let plainly = || codegen::compile(engine, compiler, module, *job, parameters, None);
+            let result = match *job {
+                Job::Function(function) if parameters.has_holes() => {
+                    let sentinels = Sentinels::of(engine, module, function);
+                    let compiled = sentinels.map(|sentinels| {
+                        let sentinels = Some(&sentinels);
+                        codegen::compile(engine, compiler, module, *job, parameters, sentinels)
+                    });
+                    match compiled {
+                        Some(Ok(compiled)) => Ok(Some(compiled)),
+                        Some(Err(CodegenError::Unstorable(_))) => Ok(None),
+                        // An invalid body may be the reason: Wasmtime's error is the one
+                        // without sentinels, and the first of all counts.
+                        Some(Err(CodegenError::Compile(_))) | None => plainly().map(|_| None),
                     }
-                    _ => plainly().map(Some),
-                };
-                progress.step();
-                (i, result)
-            },
-        );
+                }
+                _ => plainly().map(Some),
+            };
+            progress.step();
+            (i, result)
+        });
         // All first, then the first error in their order, so that it is the same one
         // every time.
+        results.sort_unstable_by_key(|(i, _)| *i);
         results
             .into_iter()
             .map(|(i, result)| match result {

@@ -321,6 +321,10 @@ impl<'s> Search<'s> {
                 Mnemonic::Mov | Mnemonic::Cmp => Form::Constant,
                 _ => Form::Other,
             };
+            // No place is added to the instance as a number.
+            if form == Form::Sum && self.is_place(instruction.immediate(1)) {
+                return Err(NoHoles::Unexpected);
+            }
             self.field(place, offsets.immediate_size(), form)?;
         }
         Ok(())
@@ -333,17 +337,22 @@ impl<'s> Search<'s> {
             return false;
         };
         let offset = u32::from_le_bytes(*bytes);
-        let is_alone = instruction.memory_index() == Register::None
-            && instruction.code().encoding() != EncodingKind::EVEX;
-        if size != 4 || !is_alone || !self.sentinels.moved.contains(&offset) {
+        if size != 4 || !self.sentinels.moved.contains(&offset) {
             return false;
         }
-        let place = self.sentinels.place(offset);
-        follow.uses(instruction.ip(), instruction.memory_base());
-        self.displaced.push(Displaced {
-            at: at as u32,
-            place,
-        });
+        // Code reaches a place by an access with nothing but the instance in its address.
+        let [base, index] = [instruction.memory_base(), instruction.memory_index()];
+        let is_plain_access = index == Register::None
+            && instruction.mnemonic() != Mnemonic::Lea
+            && instruction.code().encoding() != EncodingKind::EVEX;
+        let place = self.sentinels.place(offset).filter(|_| is_plain_access);
+        for register in [base, index] {
+            follow.uses(instruction.ip(), register);
+            self.displaced.push(Displaced {
+                at: at as u32,
+                place: place.filter(|_| register == base),
+            });
+        }
         place.is_some()
     }
 
@@ -369,6 +378,10 @@ impl<'s> Search<'s> {
             }
         }
         Ok(())
+    }
+
+    fn is_place(&self, number: u64) -> bool {
+        u32::try_from(number).is_ok_and(|number| self.sentinels.place(number).is_some())
     }
 
     fn field(&mut self, place: usize, size: usize, form: Form) -> Result<(), NoHoles> {
@@ -398,16 +411,12 @@ impl<'s> Search<'s> {
     /// Whether a number of 64 bits, or its negative, ends in one that is near a sentinel.
     fn is_near_wide(&self, word: i64) -> bool {
         [word, word.wrapping_neg()]
-            .map(|word| word as u32)
             .iter()
-            .any(|word| self.near(*word).is_some() || self.sentinels.place(*word).is_some())
+            .any(|word| self.near(*word as u32).is_some())
     }
 
     fn word(&mut self, place: usize, word: i32, form: Form) -> Result<(), NoHoles> {
         let magnitude = word.unsigned_abs();
-        if self.sentinels.place(magnitude).is_some() {
-            return Err(NoHoles::Unexpected);
-        }
         let Some((slot, addend)) = self.near(magnitude) else {
             if magnitude >= SMALLEST {
                 self.taken.push(magnitude);
