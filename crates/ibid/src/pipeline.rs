@@ -18,7 +18,8 @@ use crate::progress::Counter;
 use crate::report::{Found, Report, Stopwatch};
 use crate::sentinels::Sentinels;
 use crate::stencil::{
-    self, Addresses, Digest, FunctionParameters, Scratch, SplitBody, StencilKey, StoredParameters,
+    self, Addresses, Digest, FunctionParameters, Scratch, Slots, SplitBody, StencilKey,
+    StoredParameters,
 };
 use ibid_store::{Entry, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -328,6 +329,7 @@ impl Code<'_> {
 struct Wanted {
     job: Job,
     parameters: FunctionParameters,
+    slots: Slots,
     /// `None`: the body could not be split; it is compiled, and never stored.
     stencil: Option<StencilKey>,
 }
@@ -483,20 +485,22 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         let (parallel, module) = (self.context.engine.parallel, self.source);
         let fingerprint = &self.context.entries.fingerprint;
         parallel::map(parallel, jobs, Scratch::default, |scratch, job| {
-            let (stencil, parameters) = match split(module, job, addresses, scratch) {
+            let (stencil, parameters, slots) = match split(module, job, addresses, scratch) {
                 Some(SplitBody {
                     stencil,
                     parameters,
+                    slots,
                 }) => {
                     let key = stencil.key(fingerprint);
                     scratch.reuse(stencil);
-                    (Some(key), parameters)
+                    (Some(key), parameters, slots)
                 }
-                None => (None, unsplit(module, job)),
+                None => (None, unsplit(module, job), Slots::default()),
             };
             Wanted {
                 job,
                 parameters,
+                slots,
                 stencil,
             }
         })
@@ -556,12 +560,15 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         let progress = Counter::new(options.progress.as_ref(), missing.len());
         let mut results = parallel::map_each(engine.parallel, missing, |i| {
             let Wanted {
-                job, parameters, ..
+                job,
+                parameters,
+                slots,
+                ..
             } = &wanted[i];
             let plainly = || codegen::compile(engine, compiler, module, *job, parameters, None);
             let result = match *job {
                 Job::Function(function) if parameters.has_holes() => {
-                    let sentinels = Sentinels::of(engine, module, function);
+                    let sentinels = Sentinels::of(engine, module, function, slots.clone());
                     let compiled = sentinels.map(|sentinels| {
                         let sentinels = Some(&sentinels);
                         codegen::compile(engine, compiler, module, *job, parameters, sentinels)
@@ -636,8 +643,9 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             }
             self.codes.push(Code::Bytes(Cow::Owned(stencil)));
         }
+        let fits = self.fits(&wanted);
         let mut unfit = Vec::new();
-        for (i, wanted) in wanted.into_iter().enumerate() {
+        for (i, (wanted, fits)) in wanted.into_iter().zip(fits).enumerate() {
             let (code, found) = match (fresh.get(&i), self.place(&wanted)) {
                 (Some(fresh), _) => *fresh,
                 (None, Some(Place::Code(code, Origin::Compiler))) => (code, Found::Duplicate),
@@ -648,13 +656,9 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 }
                 (None, None) => unreachable!("a function without a stencil is compiled"),
             };
-            // Places always go into code that has slots for them.
-            if !wanted.parameters.addresses.is_empty() {
-                let value = |hole| wanted.parameters.value(hole);
-                if !self.codes[code].layout().fits(value) {
-                    unfit.push(wanted.job);
-                    continue;
-                }
+            if !fits {
+                unfit.push(wanted.job);
+                continue;
             }
             let parameters = Held::Here {
                 start: self.held.len(),
@@ -670,6 +674,27 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             });
         }
         unfit
+    }
+
+    /// Whether the addresses of each of `wanted` go into the code that there is for it. Places
+    /// always go into code that has slots for them.
+    fn fits(&self, wanted: &[Wanted]) -> Vec<bool> {
+        let code = |wanted| match self.place(wanted) {
+            Some(Place::Code(code, _)) => Some(&self.codes[code]),
+            _ => None,
+        };
+        let parallel = self.context.engine.parallel;
+        let wanted = wanted.iter().map(|wanted| (wanted, code(wanted))).collect();
+        parallel::map(
+            parallel,
+            wanted,
+            || (),
+            |(), (wanted, code)| {
+                let parameters = &wanted.parameters;
+                let fits = |code: &Code<'_>| code.layout().fits(|hole| parameters.value(hole));
+                parameters.addresses.is_empty() || code.is_none_or(fits)
+            },
+        )
     }
 
     /// The builtins whose trampolines the code calls (`compile_required_builtins` in
@@ -782,7 +807,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             let stored = snapshot.get(note)?;
             self.context.entries.open(note, stored)
         };
-        if !mostly_compiled && self.bundle.is_none() && seen().is_none() {
+        if !mostly_compiled && seen().is_none() {
             return Some(seal(*note, Vec::new()));
         }
         Some(seal(*key, self.bundle_bytes(layouts, &scan.digests)?))
@@ -866,6 +891,7 @@ pub(crate) fn split(
             Some(SplitBody {
                 stencil,
                 parameters,
+                slots: Slots::default(),
             })
         }
     }

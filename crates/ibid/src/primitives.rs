@@ -148,7 +148,9 @@ impl Functions<'_, '_> {
         let sentinels = match job {
             Job::Function(function) if parameters.has_holes() => {
                 let engine = self.incremental.engine();
-                let sentinels = Sentinels::of(engine, source, function);
+                let split = split(source, job, Addresses::Slots, &mut Scratch::default());
+                let slots = split.map(|split| split.slots).unwrap_or_default();
+                let sentinels = Sentinels::of(engine, source, function, slots);
                 Some(sentinels.ok_or_else(|| {
                     wasmtime::Error::msg("there is no room for the function's slots")
                 })?)

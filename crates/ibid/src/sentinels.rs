@@ -56,20 +56,17 @@ pub(crate) struct Sentinel {
 }
 
 impl<'s> Sentinels<'s> {
-    /// Puts sentinels into the body of `function`. `None` if it has no slots, or there is no
-    /// room for so many sentinels, or in a module for so many imports.
+    /// Puts sentinels into the body of `function`, which was split with these `slots`. `None` if
+    /// there is no room for so many sentinels, or in a module for so many imports.
     pub(crate) fn of(
         engine: &EngineCompiler,
         source: Source<'s>,
         function: DefinedFuncIndex,
+        mut slots: Slots,
     ) -> Option<Sentinels<'s>> {
-        let index = source.function_index(function).as_u32();
         let body = source.body(function);
         let scratch = &mut Scratch::default();
-        let mut found = stencil::substitutions(&source.facts, index, body, scratch).ok()?;
-        if found.slots.values.is_empty() && found.places.is_empty() {
-            return None;
-        }
+        let found = stencil::substitutions(&source.facts, body, &slots, scratch).ok()?;
         let padded = match found.places.is_empty() {
             true => None,
             false => Some(source.padded(engine)?),
@@ -77,16 +74,13 @@ impl<'s> Sentinels<'s> {
         let facts = padded.map(|padded| &padded.module().facts);
         let in_padded = |place: &Place| Some(facts?.place(place.entity.behind(PADDING)));
         let places: Vec<Place> = found.places.iter().filter_map(in_padded).collect();
-        found
-            .slots
-            .large
-            .extend(places.iter().map(|place| place.offset));
+        slots.large.extend(places.iter().map(|place| place.offset));
         let mut sentinels = Sentinels {
             body: Vec::with_capacity(body.as_bytes().len() + 4 * found.substitutes.len()),
             base: body.range().start,
             shifts: Vec::new(),
-            values: assign(&found.slots, &source.facts.addresses)?,
-            slots: found.slots,
+            values: assign(&slots, &source.facts.addresses)?,
+            slots,
             tables: found.tables,
             places,
             moved: facts.map_or(0..0, |facts| facts.moved_places()),
@@ -226,7 +220,6 @@ mod tests {
 
     fn slots(class: Class, count: usize, literals: &[u32]) -> Slots {
         Slots {
-            values: vec![0; count],
             classes: vec![class; count],
             large: literals.to_vec(),
             ..Slots::default()

@@ -17,7 +17,7 @@ use wasmtime::{Config, Engine, OptLevel};
 const REDUNDANT: &[(KeyFact, &str)] = &[
     (
         KeyFact::CalleeImported,
-        "only an imported callee has a place, which is a record of its own length",
+        "only an imported callee has a place, and the number of places is in the key",
     ),
     (
         KeyFact::DataNumber,
@@ -90,7 +90,7 @@ fn witnesses() -> Vec<Witness> {
             "(param i64)",
         ),
         replaced(
-            CalleePlace,
+            Places,
             "(module (import \"\" \"a\" (func)) (import \"\" \"b\" (func)) (func (call 0)))",
             "(call 0)",
             "(call 1)",
@@ -179,8 +179,8 @@ fn witnesses() -> Vec<Witness> {
         replaced(
             TablePlace,
             "(module (table 1 funcref) (func (drop (table.get 0 (i32.const 0)))))",
-            "(table",
-            "(import \"\" \"\" (func)) (table",
+            "(table 1 funcref)",
+            "(import \"\" \"\" (table 1 funcref))",
         ),
         replaced(
             GlobalType,
@@ -205,8 +205,8 @@ fn witnesses() -> Vec<Witness> {
         replaced(
             GlobalPlace,
             "(module (global (mut i32) (i32.const 0)) (func (result i32) (global.get 0)))",
-            "(global (mut",
-            "(import \"\" \"\" (func)) (global (mut",
+            "(global (mut i32) (i32.const 0))",
+            "(import \"\" \"\" (global (mut i32)))",
         ),
         replaced(
             GlobalValue,

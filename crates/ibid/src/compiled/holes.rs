@@ -7,12 +7,14 @@
 //! slots.
 
 use super::instance::Follow;
+use crate::bytes::Words;
 use crate::sentinels::{Sentinel, Sentinels};
 use crate::stencil::SMALLEST_PLACE;
 use iced_x86::{
     Code, ConstantOffsets, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction,
     Mnemonic, Register,
 };
+use std::cmp::Ordering;
 
 /// A place in the code that holds a parameter and a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,24 +114,38 @@ pub(crate) fn find(
 /// a number that the code holds for another reason.
 pub(crate) fn fit(
     holes: impl Iterator<Item = Hole>,
-    taken: impl Iterator<Item = u32>,
+    taken: Words<'_>,
     values: impl Fn(Hole) -> Option<u32>,
 ) -> bool {
-    let mut numbers: Vec<(u32, Option<(u32, i32)>)> = taken
-        .flat_map(|value| [value, value.wrapping_neg()])
-        .map(|value| (value, None))
-        .collect();
+    let mut numbers: Vec<(u32, (u32, i32))> = Vec::new();
     for hole in holes {
         match values(hole).and_then(|value| fill(value, hole)) {
             // The compiler does not share displacements.
             Some(_) if hole.kind == HoleKind::Place => {}
-            Some(value) => numbers.push((value, Some((hole.slot, hole.addend)))),
+            Some(value) if is_among(taken, value) || is_among(taken, value.wrapping_neg()) => {
+                return false;
+            }
+            Some(value) => numbers.push((value, (hole.slot, hole.addend))),
             None => return false,
         }
     }
     numbers.sort_unstable();
     numbers.dedup();
     numbers.windows(2).all(|pair| pair[0].0 != pair[1].0)
+}
+
+/// Whether `number` is one of `sorted`.
+fn is_among(sorted: Words<'_>, number: u32) -> bool {
+    let (mut start, mut end) = (0, sorted.len());
+    while start < end {
+        let middle = start.midpoint(end);
+        match sorted.at(middle).cmp(&number) {
+            Ordering::Less => start = middle + 1,
+            Ordering::Greater => end = middle,
+            Ordering::Equal => return true,
+        }
+    }
+    false
 }
 
 /// What a hole holds for `value`; `None` if the code could not hold it there.

@@ -565,7 +565,7 @@ impl<'a> Layout<'a> {
 
     /// Whether the holes can hold `values`.
     pub(crate) fn fits(&self, values: impl Fn(Hole) -> Option<u32>) -> bool {
-        holes::fit(self.holes(), self.taken.iter(), values)
+        holes::fit(self.holes(), self.taken, values)
     }
 
     /// The same with `code`, which has no holes.

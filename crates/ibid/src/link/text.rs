@@ -354,11 +354,8 @@ mod tests {
         let parameters: Vec<Vec<u8>> = (0..6)
             .map(|i| {
                 let mut out = Writer::default();
-                out.word(2);
-                out.word(0);
-                out.word(0);
-                out.word(1 + i * 2 % 5);
-                out.word(1 + (i + 3) % 5);
+                let callees = vec![1 + i * 2 % 5, 1 + (i + 3) % 5];
+                FunctionParameters::without_source(callees).write(&mut out);
                 out.into_bytes()
             })
             .collect();

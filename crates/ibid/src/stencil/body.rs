@@ -24,7 +24,7 @@
 //! of an entity are appended when it is first named, in that
 //! order, so that the stencil says which operators name the same entity.
 
-use super::addresses::{self, Class, Mention, Slots};
+use super::addresses::{self, Class, Mention, Slots, Survey};
 use super::facts::{ModuleFacts, record};
 use super::named::KeyFact;
 use super::operators::{Class as OperatorClass, Classifier};
@@ -130,6 +130,8 @@ const OFFSET: &[u8] = &[0; 3];
 pub(crate) struct SplitBody {
     pub(crate) stencil: FunctionStencil,
     pub(crate) parameters: FunctionParameters,
+    /// Its address slots; their values are among the parameters.
+    pub(crate) slots: Slots,
 }
 
 /// Whether addresses, and places in the instance, may be slots.
@@ -171,11 +173,10 @@ pub(crate) fn split(
     split.finish()
 }
 
-/// What a body holds that is a parameter of the function.
+/// Where a body holds parameters of the function.
 pub(crate) struct Substitutions {
     /// In order. Without place slots, functions are not among them.
     pub(crate) substitutes: Vec<(Range<usize>, Substitute)>,
-    pub(crate) slots: Slots,
     /// By place slot.
     pub(crate) places: Vec<Place>,
     /// How many targets each `br_table` has, besides the default one.
@@ -191,26 +192,21 @@ pub(crate) enum Substitute {
     Function(u32),
 }
 
-/// Where in the body of function `index` its parameters are written, and the slots that they
-/// have.
+/// Where the parameters of a body are written that was split with these `slots`.
 pub(crate) fn substitutions(
     facts: &ModuleFacts,
-    index: u32,
     body: &FunctionBody<'_>,
+    slots: &Slots,
     scratch: &mut Scratch,
 ) -> Result<Substitutions, NotCovered> {
     let mut split = Split::new(facts, body, scratch);
     split.locals()?;
     split.operators()?;
-    split.find_slots(index);
-    let places = if split.has_place_slots() {
-        std::mem::take(&mut split.instance_places)
-    } else {
-        Vec::new()
+    let places = match split.has_place_slots() {
+        true => split.instance_places,
+        false => Vec::new(),
     };
-    let control = &mut split.scratch.control;
-    let tables = addresses::branch_tables(body, control).ok_or(NotCovered)?;
-    let mut of_mentions = split.slots.of_mentions.iter();
+    let mut of_mentions = slots.of_mentions.iter();
     let substitute = |edit: &Edit| {
         let (start, end) = (edit.start as usize, edit.end as usize);
         match edit.token {
@@ -228,9 +224,8 @@ pub(crate) fn substitutions(
     };
     Ok(Substitutions {
         substitutes: split.scratch.edits.iter().filter_map(substitute).collect(),
-        slots: split.slots,
         places,
-        tables,
+        tables: split.survey.tables,
     })
 }
 
@@ -241,6 +236,7 @@ struct Split<'f, 'b> {
     bytes: &'b [u8],
     stencil: Vec<u8>,
     slots: Slots,
+    survey: Survey,
     /// Where the stencil's body has zeros for an address, the slot, and the distance from the
     /// slot's address.
     places: Vec<(u32, u32, i32)>,
@@ -275,6 +271,7 @@ impl<'f, 'b> Split<'f, 'b> {
             bytes,
             stencil,
             slots: Slots::default(),
+            survey: Survey::default(),
             places: Vec::new(),
             out,
             callees: Vec::new(),
@@ -346,6 +343,7 @@ impl<'f, 'b> Split<'f, 'b> {
             }
         }
         operators.finish()?;
+        self.survey = classifier.survey;
         self.scratch.control = operators.into_allocations();
         Ok(())
     }
@@ -398,7 +396,7 @@ impl<'f, 'b> Split<'f, 'b> {
         } = &mut *self.scratch;
         if !mentions.is_empty() {
             let (facts, body) = (self.facts, self.body);
-            self.slots = addresses::decide(facts, index, body, mentions, control);
+            self.slots = addresses::decide(facts, index, body, mentions, &self.survey, control);
         }
     }
 
@@ -757,6 +755,7 @@ impl<'f, 'b> Split<'f, 'b> {
             .collect();
         if self.has_place_slots() {
             self.fact(Fact::PlaceSlots);
+            self.out.u32(places.len());
         } else if !places.is_empty() {
             self.fact(Fact::Places);
             self.out.fact(KeyFact::Places, |out| {
@@ -786,10 +785,11 @@ impl<'f, 'b> Split<'f, 'b> {
             parameters: FunctionParameters {
                 base,
                 callees: self.callees,
-                addresses: self.slots.values,
+                addresses: std::mem::take(&mut self.slots.values),
                 places,
                 shifts: self.shifts,
             },
+            slots: self.slots,
         })
     }
 }

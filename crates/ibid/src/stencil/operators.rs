@@ -8,6 +8,7 @@
 //! Operators are looked at through a visitor, so that most of them are no more than the
 //! constant that their class is.
 
+use super::addresses::{Survey, is_looked_at};
 use wasmparser::{Ieee32, Ieee64, Operator, V128, VisitOperator, VisitSimdOperator};
 
 /// How an operator depends on what lies outside its function's body.
@@ -155,6 +156,7 @@ pub(crate) struct Classifier<'a> {
     pub(crate) offset: u64,
     /// The last constant, without its sign.
     pub(crate) constant: u64,
+    pub(crate) survey: Survey,
 }
 
 /// The immediates that are called `value`, and no others.
@@ -198,6 +200,9 @@ macro_rules! define_visits {
         $(
             #[inline]
             fn $visit(&mut self $($(, $arg: $argty)*)?) -> Class {
+                if const { is_looked_at(stringify!($op)) } {
+                    self.survey.look(&Operator::$op $({ $($arg: $arg.clone()),* })?);
+                }
                 let class = const {
                     classify(stringify!($proposal), &[$($(stringify!($arg)),*)?])
                 };

@@ -9,12 +9,12 @@ mod survey;
 mod value;
 
 pub(crate) use facts::AddressFacts;
+pub(crate) use survey::{Survey, is_looked_at};
 
 use super::facts::ModuleFacts;
 use fates::{Fates, Numbers};
 use flow::{GaveUp, ROUNDS, Unchanged, Walk};
 use rustc_hash::FxHashMap;
-use survey::Survey;
 use wasmparser::{FunctionBody, OperatorsReader, OperatorsReaderAllocations, VisitOperator};
 
 /// The largest distance of what code holds from a slot's address, in bytes.
@@ -88,20 +88,17 @@ impl Class {
 }
 
 /// Finds the slots among `mentions`, which are those of the function `index`'s body, in
-/// order. The body need not be valid.
+/// order, and `survey` the survey of its operators. The body need not be valid.
 pub(crate) fn decide(
     facts: &ModuleFacts,
     index: u32,
     body: &FunctionBody<'_>,
     mentions: &[Mention],
+    survey: &Survey,
     control: &mut OperatorsReaderAllocations,
 ) -> Slots {
     let candidates = Candidates::of(mentions);
     if candidates.values.len() > MOST_SLOTS {
-        return Slots::default();
-    }
-    let mut survey = Survey::default();
-    if visit(body, control, &mut survey).is_none() {
         return Slots::default();
     }
     // One half for what is folded into a constant, the other for its distance from the slot.
@@ -125,20 +122,10 @@ pub(crate) fn decide(
         match walked {
             Err(GaveUp) => return Slots::default(),
             Ok((_, true)) => {}
-            Ok((fates, false)) => return candidates.keep(fates, survey),
+            Ok((fates, false)) => return candidates.keep(fates, &survey.large),
         }
     }
     Slots::default()
-}
-
-/// How many targets each `br_table` of the body has, besides the default one.
-pub(super) fn branch_tables(
-    body: &FunctionBody<'_>,
-    control: &mut OperatorsReaderAllocations,
-) -> Option<Vec<u32>> {
-    let mut survey = Survey::default();
-    visit(body, control, &mut survey)?;
-    Some(survey.tables)
 }
 
 fn locals(body: &FunctionBody<'_>) -> Option<Vec<u32>> {
@@ -200,7 +187,7 @@ impl Candidates {
     }
 
     /// The slots that are left, numbered anew.
-    fn keep(self, mut fates: Fates, survey: Survey) -> Slots {
+    fn keep(self, mut fates: Fates, large: &[u32]) -> Slots {
         self.mixed.iter().for_each(|number| fates.literal(*number));
         let numbers = fates.numbers();
         let bases = self.gather(&mut fates, &numbers);
@@ -214,7 +201,7 @@ impl Candidates {
         folded.extend((0..self.values.len() as u32).map(|candidate| (candidate, 0)));
         let mut numbers: Vec<Option<u32>> = vec![None; self.values.len()];
         let mut slots = Slots {
-            large: survey.large,
+            large: large.to_vec(),
             ..Slots::default()
         };
         // Of the candidate: its slot's number, and the distance from the slot's address.

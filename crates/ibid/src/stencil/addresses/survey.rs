@@ -1,6 +1,6 @@
 //! What the walk over a body has to know beforehand: which locals each loop assigns.
 
-use wasmparser::{Operator, VisitOperator, VisitSimdOperator};
+use wasmparser::Operator;
 
 /// A loop of a body.
 #[derive(Default)]
@@ -18,10 +18,10 @@ pub(super) fn global_bit(index: u32) -> u64 {
 
 /// Finds the loops of a body, in the order in which they begin.
 #[derive(Default)]
-pub(super) struct Survey {
+pub(crate) struct Survey {
     pub(super) loops: Vec<Loop>,
     /// The targets that each `br_table` has besides the default one.
-    pub(super) tables: Vec<u32>,
+    pub(crate) tables: Vec<u32>,
     /// Magnitudes of constants and offsets that are too large for most uses.
     pub(super) large: Vec<u32>,
     /// Open blocks: whether they are loops.
@@ -39,7 +39,8 @@ impl Survey {
         }
     }
 
-    fn look(&mut self, operator: &Operator<'_>) {
+    /// Takes in the next operator, if it [is looked at](is_looked_at).
+    pub(crate) fn look(&mut self, operator: &Operator<'_>) {
         match operator {
             Operator::Block { .. } | Operator::If { .. } => self.open.push(false),
             Operator::Loop { .. } => {
@@ -82,7 +83,7 @@ impl Survey {
 const LARGE: u32 = 1 << 17;
 
 /// Whether the survey looks at an operator.
-const fn is_looked_at(name: &str) -> bool {
+pub(crate) const fn is_looked_at(name: &str) -> bool {
     matches!(
         name.as_bytes(),
         b"Block"
@@ -97,33 +98,4 @@ const fn is_looked_at(name: &str) -> bool {
             | b"I64Const"
             | b"F32Const"
     )
-}
-
-macro_rules! define_visits {
-    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
-        $(
-            #[inline]
-            fn $visit(&mut self $($(, $arg: $argty)*)?) {
-                if const { is_looked_at(stringify!($op)) } {
-                    self.look(&Operator::$op $({ $($arg),* })?);
-                } else {
-                    $($( let _ = $arg; )*)?
-                }
-            }
-        )*
-    };
-}
-
-impl<'a> VisitOperator<'a> for Survey {
-    type Output = ();
-
-    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = ()>> {
-        Some(self)
-    }
-
-    wasmparser::for_each_visit_operator!(define_visits);
-}
-
-impl<'a> VisitSimdOperator<'a> for Survey {
-    wasmparser::for_each_visit_simd_operator!(define_visits);
 }

@@ -1,6 +1,6 @@
 //! The rules, one by one: which constants of a body are slots.
 
-use super::super::{Scratch, address_slots};
+use super::super::{Addresses, Scratch, Substitute, split, substitutions};
 use crate::fingerprint::EngineCompiler;
 use crate::module::{ParsedModule, Source};
 use wasmtime::{Config, Engine};
@@ -25,13 +25,21 @@ fn slots_with(config: &Config, text: &str) -> Vec<u32> {
     let function = DefinedFuncIndex::from_u32(2);
     let index = source.function_index(function).as_u32();
     let scratch = &mut Scratch::default();
-    let (mentions, slots) =
-        address_slots(&module.facts, index, source.body(function), scratch).unwrap();
-    let mut values: Vec<u32> = mentions
-        .iter()
-        .zip(&slots.of_mentions)
-        .filter(|(_, slot)| slot.is_some())
-        .map(|(mention, _)| mention.value)
+    let body = source.body(function);
+    let (facts, mode) = (&module.facts, Addresses::Slots);
+    let split = split(facts, index, body, None, mode, scratch).unwrap();
+    let addresses = split.parameters.addresses();
+    let substituted = substitutions(facts, body, &split.slots, scratch).unwrap();
+    let value = |substitute| match substitute {
+        Substitute::Address(slot, distance) => {
+            Some(addresses[slot as usize].wrapping_add_signed(distance))
+        }
+        Substitute::Function(_) => None,
+    };
+    let mut values: Vec<u32> = substituted
+        .substitutes
+        .into_iter()
+        .filter_map(|(_, substitute)| value(substitute))
         .collect();
     values.dedup();
     values
