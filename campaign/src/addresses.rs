@@ -1,11 +1,12 @@
 //! Programs that mention addresses: random functions, of which the addresses of static data
-//! can be others each time.
+//! can be others each time, and the places of what they name in the instance.
 
 use crate::random::Random;
 use wasm_encoder::{
-    BlockType, CodeSection, ConstExpr, DataSection, ElementSection, Elements, ExportKind,
-    ExportSection, Function, FunctionSection, GlobalSection, GlobalType, Instruction, MemArg,
-    MemorySection, MemoryType, Module, TableSection, TableType, TypeSection, ValType,
+    BlockType, CodeSection, ConstExpr, DataSection, ElementSection, Elements, EntityType,
+    ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType, ImportSection,
+    Instruction, MemArg, MemorySection, MemoryType, Module, TableSection, TableType, TypeSection,
+    ValType,
 };
 
 const PAGE: u64 = 1 << 16;
@@ -26,6 +27,35 @@ enum Item {
     Constant(usize, i64, bool),
     /// An access, by the operator that it is without an offset.
     Access(Access, usize, i64),
+    /// A call of one of [`CALLEES`].
+    Call(usize),
+}
+
+/// What functions call: imported functions, and the first that the program defines.
+const CALLEES: usize = IMPORTED + 1;
+
+/// How many functions are imported and called.
+const IMPORTED: usize = 2;
+
+/// What a program imports besides: it moves all other places in the instance.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Surroundings {
+    /// Functions before those that are called, between them, and behind them.
+    imports: [u32; 3],
+}
+
+impl Surroundings {
+    pub(crate) fn random(random: &mut Random) -> Surroundings {
+        Surroundings {
+            imports: [(); 3].map(|()| *random.pick(&[0, 0, 1, 2, 3, 4, 5, 40])),
+        }
+    }
+
+    /// The function index of a callee.
+    fn callee(self, number: usize) -> u32 {
+        let before: u32 = self.imports[..=number].iter().sum();
+        before + number as u32
+    }
 }
 
 type Access = fn(MemArg) -> Instruction<'static>;
@@ -34,39 +64,39 @@ type Access = fn(MemArg) -> Instruction<'static>;
 const NARROW: [u32; 4] = [0, 1, 4, 5];
 const WIDE: [u32; 4] = [2, 3, 6, 7];
 
-const NARROW_LOADS: &[(Access, u32)] = &[
-    (Instruction::I32Load, 2),
-    (Instruction::I32Load, 2),
-    (Instruction::I32Load8S, 0),
-    (Instruction::I32Load8U, 0),
-    (Instruction::I32Load16S, 1),
-    (Instruction::I32Load16U, 1),
+const NARROW_LOADS: &[Access] = &[
+    Instruction::I32Load,
+    Instruction::I32Load,
+    Instruction::I32Load8S,
+    Instruction::I32Load8U,
+    Instruction::I32Load16S,
+    Instruction::I32Load16U,
 ];
 
-const WIDE_LOADS: &[(Access, u32)] = &[
-    (Instruction::I64Load, 3),
-    (Instruction::I64Load, 3),
-    (Instruction::I64Load8S, 0),
-    (Instruction::I64Load8U, 0),
-    (Instruction::I64Load16S, 1),
-    (Instruction::I64Load16U, 1),
-    (Instruction::I64Load32S, 2),
-    (Instruction::I64Load32U, 2),
+const WIDE_LOADS: &[Access] = &[
+    Instruction::I64Load,
+    Instruction::I64Load,
+    Instruction::I64Load8S,
+    Instruction::I64Load8U,
+    Instruction::I64Load16S,
+    Instruction::I64Load16U,
+    Instruction::I64Load32S,
+    Instruction::I64Load32U,
 ];
 
-const NARROW_STORES: &[(Access, u32)] = &[
-    (Instruction::I32Store, 2),
-    (Instruction::I32Store, 2),
-    (Instruction::I32Store8, 0),
-    (Instruction::I32Store16, 1),
+const NARROW_STORES: &[Access] = &[
+    Instruction::I32Store,
+    Instruction::I32Store,
+    Instruction::I32Store8,
+    Instruction::I32Store16,
 ];
 
-const WIDE_STORES: &[(Access, u32)] = &[
-    (Instruction::I64Store, 3),
-    (Instruction::I64Store, 3),
-    (Instruction::I64Store8, 0),
-    (Instruction::I64Store16, 1),
-    (Instruction::I64Store32, 2),
+const WIDE_STORES: &[Access] = &[
+    Instruction::I64Store,
+    Instruction::I64Store,
+    Instruction::I64Store8,
+    Instruction::I64Store16,
+    Instruction::I64Store32,
 ];
 
 const NARROW_BINARY: &[Instruction<'static>] = &[
@@ -175,6 +205,12 @@ const LITERALS: &[i64] = &[
     65_535,
     65_536,
     70_000,
+    // About where sentinels of places lie.
+    98_424,
+    98_448,
+    98_456,
+    98_480,
+    98_496,
     1_048_576,
     0x7fff_ffff,
     -1,
@@ -238,6 +274,8 @@ impl Program {
                 1032,
                 4096,
                 65_536,
+                98_448,
+                98_480,
                 (32 << 20) - 32,
                 (32 << 20) - 16,
                 (32 << 20) - 1,
@@ -278,13 +316,20 @@ impl Program {
         moved
     }
 
-    /// The program with these addresses, in the binary format.
-    pub(crate) fn module(&self, addresses: &[u64]) -> Vec<u8> {
+    /// The program with these addresses and surroundings, in the binary format.
+    pub(crate) fn module(&self, addresses: &[u64], surroundings: Surroundings) -> Vec<u8> {
+        let first = surroundings.callee(IMPORTED);
         let mut module = Module::new();
         let parameters = [ValType::I32, ValType::I32, ValType::I64, ValType::I64];
         let mut types = TypeSection::new();
         types.ty().function(parameters, [ValType::I32]);
         module.section(&types);
+        let mut imports = ImportSection::new();
+        for _ in 0..first {
+            imports.import("", "", EntityType::Function(0));
+        }
+        imports.import("", "", EntityType::Global(global(ValType::I32, false)));
+        module.section(&imports);
         let mut functions = FunctionSection::new();
         self.functions.iter().for_each(|_| {
             functions.function(0);
@@ -317,17 +362,12 @@ impl Program {
             (ValType::I32, false, ConstExpr::i32_const(1024)),
             (ValType::I64, true, ConstExpr::i64_const(70_000)),
         ] {
-            let ty = GlobalType {
-                val_type: ty,
-                mutable,
-                shared: false,
-            };
-            globals.global(ty, &value);
+            globals.global(global(ty, mutable), &value);
         }
         module.section(&globals);
         let mut exports = ExportSection::new();
         for index in 0..self.functions.len() as u32 {
-            exports.export(&format!("f{index}"), ExportKind::Func, index);
+            exports.export(&format!("f{index}"), ExportKind::Func, first + index);
         }
         if self.exported {
             exports.export("memory", ExportKind::Memory, 0);
@@ -335,11 +375,15 @@ impl Program {
         module.section(&exports);
         let mut elements = ElementSection::new();
         let offset = ConstExpr::i32_const(0);
-        elements.active(None, &offset, Elements::Functions([0].as_slice().into()));
+        elements.active(
+            None,
+            &offset,
+            Elements::Functions([first].as_slice().into()),
+        );
         module.section(&elements);
         let mut code = CodeSection::new();
         for items in &self.functions {
-            code.function(&write(items, addresses));
+            code.function(&write(items, addresses, surroundings));
         }
         module.section(&code);
         let mut data = DataSection::new();
@@ -356,7 +400,15 @@ impl Program {
     }
 }
 
-fn write(items: &[Item], addresses: &[u64]) -> Function {
+fn global(val_type: ValType, mutable: bool) -> GlobalType {
+    GlobalType {
+        val_type,
+        mutable,
+        shared: false,
+    }
+}
+
+fn write(items: &[Item], addresses: &[u64], surroundings: Surroundings) -> Function {
     let mut function = Function::new([(2, ValType::I32), (2, ValType::I64)]);
     for item in items {
         let instruction = match item {
@@ -372,6 +424,7 @@ fn write(items: &[Item], addresses: &[u64]) -> Function {
                 let offset = addresses[*number].saturating_add_signed(*added);
                 access(memarg(offset.min(u32::MAX.into()), 0))
             }
+            Item::Call(callee) => Instruction::Call(surroundings.callee(*callee)),
         };
         function.instruction(&instruction);
     }
@@ -430,8 +483,8 @@ impl Generator<'_> {
         }
     }
 
-    fn access(&mut self, choices: &[(Access, u32)]) -> Item {
-        let (access, _) = *self.random.pick(choices);
+    fn access(&mut self, choices: &[Access]) -> Item {
+        let access = *self.random.pick(choices);
         if self.random.one_in(3) {
             let (number, added) = (self.random.below(self.addresses), self.added());
             return Item::Access(access, number, added);
@@ -515,10 +568,11 @@ impl Generator<'_> {
                     this.narrow();
                     this.wide();
                     this.wide();
-                    this.put(Instruction::Call(0));
+                    let callee = this.random.below(CALLEES);
+                    this.items.push(Item::Call(callee));
                 }
                 _ => {
-                    let global = this.random.below(2) as u32;
+                    let global = this.random.below(3) as u32;
                     this.put(Instruction::GlobalGet(global));
                 }
             },
@@ -649,7 +703,7 @@ impl Generator<'_> {
             }
             6 => {
                 this.narrow();
-                this.put(Instruction::GlobalSet(0));
+                this.put(Instruction::GlobalSet(1));
             }
             7 => this.bulk(),
             8 => {
@@ -758,7 +812,7 @@ mod tests {
             let mut random = Random::new(seed);
             let program = Program::new(&mut random, 4);
             let addresses = program.addresses(&mut random, 4);
-            let wasm = program.module(&addresses);
+            let wasm = program.module(&addresses, Surroundings::random(&mut random));
             wasmtime::Module::validate(&engine, &wasm).unwrap_or_else(|error| {
                 panic!("seed {seed}: {error:?}");
             });
