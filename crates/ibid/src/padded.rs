@@ -14,7 +14,7 @@ use wasm_encoder::{
     CodeSection, DataSection, EntityType, Function, ImportSection, Module, SectionId,
 };
 
-/// How many functions the padded module imports before those of the module at hand. With 24
+/// How many functions the padded module imports before those of the module at hand. With 32
 /// bytes for each, what lies behind is further away than most structures are large.
 pub(crate) const PADDING: u32 = 4099;
 
@@ -135,5 +135,49 @@ impl Reencode for Padding {
         _: wasmparser::CustomSectionReader<'_>,
     ) -> Encoded {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stencil::Entity;
+
+    fn engine() -> EngineCompiler {
+        EngineCompiler::of(&wasmtime::Engine::default(), true)
+            .unwrap_or_else(|reason| panic!("{}", reason.0))
+    }
+
+    #[test]
+    fn everything_behind_the_memories_is_further_away() {
+        let engine = engine();
+        for (text, entity) in [
+            ("(import \"\" \"\" (func))", Entity::Function(0)),
+            ("(import \"\" \"\" (table 1 funcref))", Entity::Table(0)),
+            ("(import \"\" \"\" (global i32))", Entity::Global(0)),
+            ("(table 1 funcref)", Entity::Table(0)),
+            ("(global (mut i32) (i32.const 0))", Entity::Global(0)),
+        ] {
+            let wasm = format!(
+                "(module (type (func)) {text} (memory 1) (func $f) (func $s (export \"s\"))
+                   (start $s) (elem declare func $f) (data (i32.const 0) \"data\"))"
+            );
+            let wasm = wat::parse_str(wasm).unwrap();
+            let module = ParsedModule::parse(&engine, &wasm).unwrap();
+            let padded = Padded::of(&engine, &module).unwrap();
+            let there = padded.source().facts.place(entity.behind(PADDING));
+            let here = module.facts.place(entity);
+            assert_eq!(there.offset, here.offset + 32 * PADDING, "{text}");
+            assert_eq!(there.size, here.size);
+            assert!(padded.source().facts.moved_places().contains(&there.offset));
+        }
+    }
+
+    #[test]
+    fn without_functions_there_is_none() {
+        let engine = engine();
+        let wasm = wat::parse_str("(module (import \"\" \"\" (func)))").unwrap();
+        let module = ParsedModule::parse(&engine, &wasm).unwrap();
+        assert!(Padded::of(&engine, &module).is_none());
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Sentinels<'s> {
     pub(crate) slots: Slots,
     /// How many targets each `br_table` has, besides the default one.
     pub(crate) tables: Vec<u32>,
+    /// There is a tail call.
+    pub(crate) tail_calls: bool,
     /// By place slot: where in the instance the code finds it now.
     pub(crate) places: Vec<Place>,
     /// All places in the instance that are elsewhere.
@@ -82,6 +84,7 @@ impl<'s> Sentinels<'s> {
             values: assign(&slots, &source.facts.addresses)?,
             slots,
             tables: found.tables,
+            tail_calls: found.tail_calls,
             places,
             moved: facts.map_or(0..0, |facts| facts.moved_places()),
             padded,

@@ -148,3 +148,40 @@ fn a_stencil_with_slots_is_applied_to_other_addresses() {
     assert_eq!(applied.code(), expected.code());
     assert!(code.apply(&plain).is_err());
 }
+
+/// With AVX-512 a displacement that is a multiple of the operand's size has a short form.
+#[test]
+fn displacements_that_are_scaled_are_not_patched() {
+    let mut config = wasmtime::Config::new();
+    config.target("x86_64-unknown-linux-gnu").unwrap();
+    // SAFETY: the code is not run.
+    unsafe {
+        for flag in [
+            "has_sse3",
+            "has_ssse3",
+            "has_sse41",
+            "has_sse42",
+            "has_popcnt",
+            "has_avx",
+            "has_avx2",
+            "has_avx512f",
+            "has_avx512vl",
+            "has_avx512dq",
+            "has_avx512bitalg",
+        ] {
+            config.cranelift_flag_enable(flag);
+        }
+    }
+    let oracle = Oracle::with(&config);
+    for offset in [1024, 1040, 2032, 2048, 3008, 70_000] {
+        oracle.valid(&format!(
+            "(module (memory 64) (data (i32.const 1024) \"data\")
+               (func (param i32 v128) (result v128)
+                 (i64x2.abs (v128.load offset={offset} (local.get 0))))
+               (func (param i32 v128) (result v128)
+                 (i64x2.mul (local.get 1) (v128.load offset={offset} (local.get 0))))
+               (func (param i32 v128) (result v128)
+                 (i8x16.popcnt (v128.load offset={offset} (local.get 0)))))"
+        ));
+    }
+}

@@ -264,6 +264,9 @@ impl<'s> Search<'s> {
                 at = next;
                 if instruction.flow_control() == FlowControl::IndirectBranch {
                     if table != Some(next) {
+                        if self.sentinels.tail_calls {
+                            continue;
+                        }
                         return Err(NoHoles::JumpTable);
                     }
                     // The default target comes last.

@@ -350,3 +350,116 @@ fn join(state: &mut Option<State>, other: Option<&State>) -> bool {
     known.frame.retain(|place| other.frame.contains(place));
     (known.registers, known.frame.len()) != (registers, places)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iced_x86::{Decoder, DecoderOptions};
+
+    /// `mov eax, [rdi + 0x1000]` and the same from RBX, RAX.
+    const FROM_RDI: &[u8] = &[0x8b, 0x87, 0, 0x10, 0, 0];
+    const FROM_RBX: &[u8] = &[0x8b, 0x83, 0, 0x10, 0, 0];
+    const FROM_RAX: &[u8] = &[0x8b, 0x80, 0, 0x10, 0, 0];
+    const CALL: &[u8] = &[0xe8, 0, 0, 0, 0];
+    /// `mov rbx, rdi`.
+    const COPY: &[u8] = &[0x48, 0x89, 0xfb];
+    /// `mov [rsp + 8], rdi` and `mov rax, [rsp + 8]`.
+    const SPILL: &[u8] = &[0x48, 0x89, 0x7c, 0x24, 8];
+    const RELOAD: &[u8] = &[0x48, 0x8b, 0x44, 0x24, 8];
+    /// `xor edi, edi`.
+    const CLEAR: &[u8] = &[0x31, 0xff];
+    const RETURN: &[u8] = &[0xc3];
+
+    /// Of each access with the displacement 0x1000: whether it is from the instance.
+    fn follow(code: &[&[u8]], handlers: &[u32]) -> Vec<bool> {
+        let code = code.concat();
+        let mut follow = Follow::new();
+        for instruction in &mut Decoder::with_ip(64, &code, 0, DecoderOptions::NONE) {
+            if instruction.memory_displacement32() == 0x1000 {
+                follow.uses(instruction.ip(), instruction.memory_base());
+            }
+            follow.step(&instruction);
+        }
+        follow.finish(handlers)
+    }
+
+    #[test]
+    fn copies_are_followed() {
+        assert_eq!(follow(&[FROM_RDI, FROM_RBX, RETURN], &[]), [true, false]);
+        assert_eq!(follow(&[COPY, FROM_RDI, FROM_RBX], &[]), [true, true]);
+        assert_eq!(
+            follow(&[COPY, CLEAR, FROM_RDI, FROM_RBX], &[]),
+            [false, true]
+        );
+        assert_eq!(follow(&[SPILL, RELOAD, FROM_RAX], &[]), [true]);
+        assert_eq!(follow(&[RELOAD, FROM_RAX], &[]), [false]);
+    }
+
+    #[test]
+    fn calls_keep_the_frame_and_some_registers() {
+        let code = [COPY, SPILL, CALL, FROM_RBX, FROM_RDI, RELOAD, FROM_RAX];
+        assert_eq!(follow(&code, &[]), [true, false, true]);
+        // `sub rsp, 16` behind a call undoes what the callee did; elsewhere it moves the frame.
+        let sub: &[u8] = &[0x48, 0x83, 0xec, 16];
+        assert_eq!(follow(&[SPILL, CALL, sub, RELOAD, FROM_RAX], &[]), [true]);
+        assert_eq!(follow(&[SPILL, sub, RELOAD, FROM_RAX], &[]), [false]);
+        let push: &[u8] = &[0x50];
+        assert_eq!(follow(&[SPILL, push, RELOAD, FROM_RAX], &[]), [false]);
+    }
+
+    #[test]
+    fn the_frame_is_overwritten() {
+        // `mov dword [rsp + 12], 0`, `mov dword [rsp + 16], 0`, `mov dword [rbp - 8], 0`,
+        // `mov dword [rax], 0`.
+        let inside: &[u8] = &[0xc7, 0x44, 0x24, 12, 0, 0, 0, 0];
+        let behind: &[u8] = &[0xc7, 0x44, 0x24, 16, 0, 0, 0, 0];
+        let by_rbp: &[u8] = &[0xc7, 0x45, 0xf8, 0, 0, 0, 0];
+        let elsewhere: &[u8] = &[0xc7, 0x00, 0, 0, 0, 0];
+        for (write, holds) in [
+            (inside, false),
+            (behind, true),
+            (by_rbp, false),
+            (elsewhere, true),
+        ] {
+            let code = [SPILL, write, RELOAD, FROM_RAX];
+            assert_eq!(follow(&code, &[]), [holds], "{write:x?}");
+        }
+    }
+
+    #[test]
+    fn what_writes_without_saying_so_is_seen() {
+        // `mul rbx` writes RAX and RDX, `cqo` RDX, `xchg rax, rdi` both, `mov al, 1` a part.
+        let to_rax: &[u8] = &[0x48, 0x89, 0xf8];
+        let multiply: &[u8] = &[0x48, 0xf7, 0xe3];
+        let exchange: &[u8] = &[0x48, 0x97];
+        let part: &[u8] = &[0xb0, 1];
+        for (write, holds) in [
+            (multiply, [true, false]),
+            (exchange, [false, false]),
+            (part, [true, false]),
+        ] {
+            let code = [to_rax, write, FROM_RDI, FROM_RAX];
+            assert_eq!(follow(&code, &[]), holds, "{write:x?}");
+        }
+    }
+
+    #[test]
+    fn every_way_counts() {
+        // `je` over the clearing.
+        let over: &[u8] = &[0x74, 2];
+        assert_eq!(follow(&[over, CLEAR, FROM_RDI], &[]), [false]);
+        assert_eq!(follow(&[over, &[0x90, 0x90], FROM_RDI], &[]), [true]);
+        // A loop: the access is at its beginning, behind it RDI is cleared and control goes back.
+        let back: &[u8] = &[0xeb, 0xf6];
+        assert_eq!(follow(&[FROM_RDI, CLEAR, back], &[]), [false]);
+        assert_eq!(follow(&[FROM_RDI, &[0x90, 0x90], back], &[]), [true]);
+    }
+
+    #[test]
+    fn at_a_handler_nothing_is_known() {
+        let code = [SPILL, CALL, RETURN, RELOAD, FROM_RAX, FROM_RDI];
+        assert_eq!(follow(&code, &[11]), [false, false]);
+        // Control never comes to what follows a return.
+        assert_eq!(follow(&code, &[]), [false, false]);
+    }
+}

@@ -181,6 +181,7 @@ pub(crate) struct Substitutions {
     pub(crate) places: Vec<Place>,
     /// How many targets each `br_table` has, besides the default one.
     pub(crate) tables: Vec<u32>,
+    pub(crate) tail_calls: bool,
 }
 
 /// What is written at a place in a body.
@@ -226,6 +227,7 @@ pub(crate) fn substitutions(
         substitutes: split.scratch.edits.iter().filter_map(substitute).collect(),
         places,
         tables: split.survey.tables,
+        tail_calls: split.survey.tail_calls,
     })
 }
 

@@ -21,6 +21,8 @@ pub(crate) use named::is_kept;
 pub use named::{KeyFact, drop_fact};
 pub(crate) use parameters::StoredParameters;
 pub use parameters::{FunctionParameters, RelSourceLoc};
+#[cfg(test)]
+pub(crate) use places::Entity;
 pub(crate) use places::{Place, SMALLEST_PLACE};
 
 use crate::bytes::Writer;

@@ -22,6 +22,8 @@ pub(crate) struct Survey {
     pub(super) loops: Vec<Loop>,
     /// The targets that each `br_table` has besides the default one.
     pub(crate) tables: Vec<u32>,
+    /// There is a tail call.
+    pub(crate) tail_calls: bool,
     /// Magnitudes of constants and offsets that are too large for most uses.
     pub(super) large: Vec<u32>,
     /// Open blocks: whether they are loops.
@@ -71,6 +73,9 @@ impl Survey {
                 }
             }
             Operator::BrTable { targets } => self.tables.push(targets.len()),
+            Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. } => self.tail_calls = true,
             Operator::I32Const { value } => self.constant(i64::from(*value)),
             Operator::I64Const { value } => self.constant(*value),
             Operator::F32Const { value } => self.constant(i64::from(value.bits())),
@@ -94,6 +99,9 @@ pub(crate) const fn is_looked_at(name: &str) -> bool {
             | b"LocalTee"
             | b"GlobalSet"
             | b"BrTable"
+            | b"ReturnCall"
+            | b"ReturnCallIndirect"
+            | b"ReturnCallRef"
             | b"I32Const"
             | b"I64Const"
             | b"F32Const"
