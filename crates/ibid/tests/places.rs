@@ -172,3 +172,41 @@ fn handlers_reach_what_they_name() {
         oracle.valid(&text(more));
     }
 }
+
+/// With AVX-512 a displacement that is a multiple of the operand's size may have a short form.
+#[test]
+fn places_in_scaled_displacements_are_compiled() {
+    let mut config = Config::new();
+    config.target("x86_64-unknown-linux-gnu").unwrap();
+    // SAFETY: the code is not run.
+    unsafe {
+        for flag in [
+            "has_sse3",
+            "has_ssse3",
+            "has_sse41",
+            "has_sse42",
+            "has_popcnt",
+            "has_avx",
+            "has_avx2",
+            "has_avx512f",
+            "has_avx512vl",
+            "has_avx512dq",
+            "has_avx512bitalg",
+        ] {
+            config.cranelift_flag_enable(flag);
+        }
+    }
+    let text = |more: usize| {
+        let pads = "(import \"\" \"\" (func))".repeat(more);
+        format!(
+            "(module {pads} (global $g (mut v128) (v128.const i32x4 1 2 3 4))
+               (func (result v128) (i64x2.abs (global.get $g)))
+               (func (param v128) (result v128) (i64x2.mul (local.get 0) (global.get $g)))
+               (func (result v128) (i8x16.popcnt (global.get $g))))"
+        )
+    };
+    let oracle = Oracle::with(&config);
+    for more in [6, 7, 40, 41, 70, 71, 6] {
+        oracle.valid(&text(more));
+    }
+}
