@@ -362,17 +362,20 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn select(&mut self) {
+    /// What a branch or a `select` looks at: a comparison, or whether a number is zero.
+    fn condition(&mut self) -> Value {
         let condition = self.pop();
-        let (b, a) = (self.pop(), self.pop());
-        if condition.linear().is_some() || matches!(condition, Value::Condition(_)) {
-            if condition.linear().is_some() {
-                self.literal(condition);
-            }
-            self.literal(a);
-            self.literal(b);
+        if condition.linear().is_some() {
+            self.literal(condition);
         }
-        if matches!(a, Value::Condition(_)) || matches!(b, Value::Condition(_)) {
+        condition
+    }
+
+    fn select(&mut self) {
+        let condition = self.condition();
+        let (b, a) = (self.pop(), self.pop());
+        let is_condition = |value| matches!(value, Value::Condition(_));
+        if condition.linear().is_some() || [condition, a, b].into_iter().any(is_condition) {
             self.literal(a);
             self.literal(b);
         }
@@ -576,16 +579,10 @@ impl<'w> Walk<'w> {
             return self.fail();
         };
         if live && kind == FrameKind::If {
-            let condition = self.pop();
-            if condition.linear().is_some() {
-                self.literal(condition);
-            }
+            self.condition();
         }
-        let Some(height) = (if live {
-            self.stack.len().checked_sub(parameters)
-        } else {
-            Some(self.stack.len())
-        }) else {
+        let taken = if live { parameters } else { 0 };
+        let Some(height) = self.stack.len().checked_sub(taken) else {
             return self.fail();
         };
         if live && height < self.frames.last().map_or(0, |frame| frame.height) {
@@ -645,11 +642,16 @@ impl<'w> Walk<'w> {
     }
 
     fn copy_state(&mut self) -> State {
+        self.count_copy();
+        self.state.clone()
+    }
+
+    /// Gives up if states are copied too often.
+    fn count_copy(&mut self) {
         self.copied += self.state.locals.len();
         if self.copied > LARGEST_STATE {
             self.fail();
         }
-        self.state.clone()
     }
 
     /// The current state reaches the label `depth`.
@@ -679,20 +681,12 @@ impl<'w> Walk<'w> {
             return;
         }
         let first = self.stack.len() - results;
-        self.copied += self.state.locals.len();
-        if self.copied > LARGEST_STATE {
-            return self.fail();
-        }
-        let values = &self.stack[first..];
-        match &mut self.frames[index].end {
-            Some((state, results)) => {
-                state.join(&self.state);
-                for (known, value) in results.iter_mut().zip(values) {
-                    *known = known.join(*value);
-                }
-            }
-            end => *end = Some((self.state.clone(), values.to_vec())),
-        }
+        self.count_copy();
+        arrive(
+            &mut self.frames[index].end,
+            &self.state,
+            &self.stack[first..],
+        );
     }
 
     /// The values of the innermost block may be those of a block's parameters.
@@ -759,15 +753,7 @@ impl<'w> Walk<'w> {
         if frame.kind == FrameKind::If
             && let Some((state, values)) = frame.otherwise.take()
         {
-            match &mut frame.end {
-                Some((known, results)) => {
-                    known.join(&state);
-                    for (known, value) in results.iter_mut().zip(values) {
-                        *known = known.join(value);
-                    }
-                }
-                end => *end = Some((state, values)),
-            }
+            arrive(&mut frame.end, &state, &values);
         }
         if self.frames.is_empty() {
             return;
@@ -928,10 +914,7 @@ impl<'w> Walk<'w> {
                 self.stop();
             }
             Operator::BrIf { relative_depth } => {
-                let condition = self.pop();
-                if condition.linear().is_some() {
-                    self.literal(condition);
-                }
+                self.condition();
                 self.branch(*relative_depth);
             }
             Operator::BrTable { targets } => self.br_table(targets),
@@ -1173,6 +1156,19 @@ impl State {
             self.stored = Stored::Nothing;
         }
         self.globals_set |= other.globals_set;
+    }
+}
+
+/// Control comes to where `known` is known with this state, and these values on the stack.
+fn arrive(known: &mut Option<(State, Vec<Value>)>, state: &State, values: &[Value]) {
+    match known {
+        Some((known, results)) => {
+            known.join(state);
+            for (known, value) in results.iter_mut().zip(values) {
+                *known = known.join(*value);
+            }
+        }
+        known => *known = Some((state.clone(), values.to_vec())),
     }
 }
 
