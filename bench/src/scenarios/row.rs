@@ -129,7 +129,7 @@ impl Samples {
     pub(super) fn row(self, scenario: Scenario) -> Row {
         let figure = |(time, runs)| Some((time, Figure::of(runs)?));
         let times_ms: BTreeMap<_, _> = self.times.into_iter().filter_map(figure).collect();
-        let ratios = ratios(&times_ms);
+        let ratios = ratios(&times_ms, self.counts.as_ref());
         let verdicts = targets::of(scenario)
             .into_iter()
             .filter_map(|target| Some(Verdict::of(target, *ratios.get(&target.ratio)?)))
@@ -145,7 +145,7 @@ impl Samples {
     }
 }
 
-fn ratios(times: &BTreeMap<Time, Figure>) -> BTreeMap<Ratio, f64> {
+fn ratios(times: &BTreeMap<Time, Figure>, counts: Option<&Counts>) -> BTreeMap<Ratio, f64> {
     let ratio = |a: &Time, b: &Time| Some(times.get(a)?.ratio(times.get(b)?));
     let stored = || {
         let (ibid, store) = (times.get(&Time::Ibid)?, times.get(&Time::Store)?);
@@ -153,10 +153,13 @@ fn ratios(times: &BTreeMap<Time, Figure>) -> BTreeMap<Ratio, f64> {
         Some(Figure::of(both.collect())?.ratio(times.get(&Time::Cold)?))
     };
     let percent = |ratio: f64| 100.0 * ratio;
+    let of_cold = ratio(&Time::Ibid, &Time::Cold).map(percent);
+    let compiled = counts.map(|counts| 100.0 - counts.code_reused_percent);
     [
+        (Ratio::PercentOfCold, of_cold),
         (
-            Ratio::PercentOfCold,
-            ratio(&Time::Ibid, &Time::Cold).map(percent),
+            Ratio::PointsBeyondCompiled,
+            of_cold.zip(compiled).map(|(time, code)| time - code),
         ),
         (Ratio::PercentOfColdStored, stored().map(percent)),
         (Ratio::TimesFloor, ratio(&Time::Ibid, &Time::Floor)),
@@ -190,10 +193,16 @@ mod tests {
             samples.push(Time::Store, store);
             samples.push(Time::Cold, cold);
         }
+        let counts = Counts {
+            code_reused_percent: 99.5,
+            ..Counts::default()
+        };
+        samples.counts = Some(counts);
         let row = samples.row(Scenario::BodyEdited);
         let expected = [
             (Ratio::PercentOfCold, 1.0),
             (Ratio::PercentOfColdStored, 2.0),
+            (Ratio::PointsBeyondCompiled, 0.5),
         ];
         assert_eq!(row.ratios, BTreeMap::from(expected));
         assert_eq!(row.verdicts.len(), 1, "the own cache was not measured");

@@ -43,8 +43,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     clif: bool,
 
-    /// Keep the addresses of static data in the keys: a function whose data moved is compiled
-    /// again
+    /// Keep the addresses of static data, and offsets in the instance, in the keys: a function
+    /// whose data moved, or in a module that imports more, is compiled again
     #[arg(long)]
     no_address_slots: bool,
 

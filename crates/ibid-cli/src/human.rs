@@ -80,16 +80,20 @@ pub(crate) fn report(report: &Report, output: &Output) -> String {
     if report.plain.is_none() && !report.whole_artifact {
         counts(&mut out, "functions", &report.functions);
         counts(&mut out, "trampolines", &report.trampolines);
-        let slots = report.address_slots;
-        if slots.functions > 0 {
-            line(
-                &mut out,
-                format_args!(
-                    "  addresses    {} functions with {} of code found although data may have moved",
-                    number(slots.functions),
-                    bytes(slots.code_bytes),
-                ),
-            );
+        for (name, slots, what) in [
+            ("addresses", report.address_slots, "data"),
+            ("places", report.place_slots, "imports and globals"),
+        ] {
+            if slots.functions > 0 {
+                line(
+                    &mut out,
+                    format_args!(
+                        "  {name:<12} {} functions with {} of code found although {what} may have moved",
+                        number(slots.functions),
+                        bytes(slots.code_bytes),
+                    ),
+                );
+            }
         }
         let code = &report.code_bytes;
         let (reused, total) = (bytes(code.reused), bytes(code.total));

@@ -74,8 +74,9 @@ pub struct Options {
     /// program again and again.
     pub hot_reload: bool,
     /// Let the addresses of static data be parameters, where a use analysis shows that the
-    /// code's shape cannot depend on them: a function whose data moved is not compiled again.
-    /// On by default; only for x86-64 targets.
+    /// code's shape cannot depend on them, and where imported functions, tables and globals lie
+    /// in the instance: a function whose data moved, or in a module that imports more, is not
+    /// compiled again. On by default; only for x86-64 targets.
     pub address_slots: bool,
     /// Compile every reused function again, and fail if any of its bytes differs. Off
     /// by default.

@@ -74,7 +74,7 @@ pub use compiler::{Compilation, Compiler, Options};
 pub use ibid_store::{CacheStore, MemoryStore};
 pub use primitives::Functions;
 pub use progress::{Progress, ProgressCallback};
-pub use report::{CodeBytes, Counts, Report, StoreReport, Times};
+pub use report::{CodeBytes, Counts, Report, SlotCounts, StoreReport, Times};
 pub use stencil::{FunctionParameters, FunctionStencil, RelSourceLoc, StencilKey};
 #[cfg(feature = "drop-facts")]
 #[doc(hidden)]

@@ -779,9 +779,12 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             report.code_bytes.total += bytes;
             if unit.found != Found::Compiled {
                 report.code_bytes.reused += bytes;
-                if unit.parameters.read(held).has_addresses() {
-                    report.address_slots.functions += 1;
-                    report.address_slots.code_bytes += bytes;
+                let parameters = unit.parameters.read(held);
+                if parameters.has_addresses() {
+                    report.address_slots.add(bytes);
+                }
+                if parameters.has_places() {
+                    report.place_slots.add(bytes);
                 }
             }
         }

@@ -94,7 +94,7 @@ impl Functions<'_, '_> {
     }
 
     /// Splits the function `index` into its stencil and its parameters. Addresses of static
-    /// data are in the stencil.
+    /// data, and offsets in the instance, are in the stencil.
     ///
     /// `None` when the module does not define it, or its body does not read as
     /// operators that refer to what is there. A body that can be split may still be
@@ -104,8 +104,8 @@ impl Functions<'_, '_> {
     }
 
     /// As [`split`](Self::split), with the addresses that the use analysis allows among the
-    /// parameters, unless [`Options::address_slots`](crate::Options::address_slots) is off or
-    /// the target has none.
+    /// parameters, and where in the instance lies what the body names, unless
+    /// [`Options::address_slots`](crate::Options::address_slots) is off or the target has none.
     ///
     /// Compiling such a function may fail where the code cannot be patched, and
     /// [applying](CompiledFunction::apply) where two addresses have become one: it has to be

@@ -15,7 +15,9 @@ pub struct Report {
     /// Machine code of functions and trampolines.
     pub code_bytes: CodeBytes,
     /// What was found although addresses might have changed.
-    pub address_slots: AddressSlots,
+    pub address_slots: SlotCounts,
+    /// What was found although places in the instance might have changed.
+    pub place_slots: SlotCounts,
     /// Wall-clock times, in milliseconds.
     pub time_ms: Times,
     /// The whole artifact was found: this input was seen before.
@@ -58,15 +60,22 @@ pub struct CodeBytes {
     pub reused: u64,
 }
 
-/// Functions that were found and whose code has address slots: their addresses may be others
-/// than when they were compiled.
+/// Functions that were found and whose code has slots: their addresses, or the places in the
+/// instance of what they name, may be others than when they were compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct AddressSlots {
+pub struct SlotCounts {
     /// How many there are.
     pub functions: u64,
     /// Their machine code, in bytes.
     pub code_bytes: u64,
+}
+
+impl SlotCounts {
+    pub(crate) fn add(&mut self, code_bytes: u64) {
+        self.functions += 1;
+        self.code_bytes += code_bytes;
+    }
 }
 
 /// Wall-clock times, in milliseconds.

@@ -33,9 +33,10 @@ use crate::fingerprint::Fingerprint;
 ///
 /// For a WebAssembly function it is the *stencil's body* — the function's bytes,
 /// with every direct call's callee, every block's type index and every address that the use
-/// analysis allows replaced by a slot, numbered by first appearance — and the *facts*: for everything that the body
-/// refers to outside itself, what the translation reads about it. Offsets in the
-/// stencil's body are the coordinates of [`RelSourceLoc`].
+/// analysis allows replaced by a slot, numbered by first appearance — and the *facts*: for
+/// everything that the body refers to outside itself, what the translation reads about it, but
+/// for where in the instance it lies if that is a slot too. Offsets in the stencil's body are the
+/// coordinates of [`RelSourceLoc`].
 ///
 /// For a trampoline the body is empty and the facts say which kind it is and the
 /// signature that it adapts.

@@ -215,9 +215,14 @@ impl<'a> StoredParameters<'a> {
         !self.addresses.is_empty()
     }
 
+    /// Whether any place may.
+    pub(crate) fn has_places(&self) -> bool {
+        !self.places.is_empty()
+    }
+
     /// Whether code with this stencil has holes.
     pub(crate) fn has_holes(&self) -> bool {
-        !self.addresses.is_empty() || !self.places.is_empty()
+        self.has_addresses() || self.has_places()
     }
 
     /// Reads source locations, one after the other.
