@@ -5,6 +5,7 @@
 //! and nothing but the offsets changes in the code.
 
 use super::facts::ModuleFacts;
+use std::ops::Range;
 use wasmtime_environ::{
     DefinedGlobalIndex, DefinedTableIndex, FuncIndex, GlobalIndex, PtrSize, TableIndex, VMOffsets,
 };
@@ -94,11 +95,9 @@ impl ModuleFacts {
         self.place_slots && place.offset >= SMALLEST_PLACE && !is_reference
     }
 
-    /// The places that a module moves that imports more functions: from the first to the last
-    /// global.
-    pub(crate) fn moved_places(&self) -> std::ops::Range<u32> {
-        let offsets = &self.offsets;
-        offsets.vmctx_imported_functions_begin()..offsets.vmctx_tags_begin()
+    /// Where in its instances everything lies that a module moves that imports more functions.
+    pub(crate) fn moved_places(&self) -> Range<u32> {
+        self.offsets.vmctx_imported_functions_begin()..self.offsets.size_of_vmctx()
     }
 
     /// Whether a module that imports more functions has the same types under the same numbers,
