@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`same_again`] | a module, compiled again and again | nothing is compiled the second time |
 //! | [`parameters_only`] | a module whose things move | what stays is found |
-//! | [`moved_addresses`] | a program whose static data moves | no wrong address |
+//! | [`moved_addresses`] | a program whose static data moves, or its places | no wrong address |
 //! | [`anything_else`] | a module that changes in any way | no wrong hit |
 //! | [`stencil_bytes`] | a store whose entries are damaged | a miss, never a panic |
 //! | [`engine_settings`] | engines that share a store | no hit of another engine's |
