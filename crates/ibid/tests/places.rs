@@ -126,6 +126,57 @@ fn numbers_of_the_program_are_not_taken_for_places() {
     }
 }
 
+/// A frame so large that distances in it are also what stands for a place.
+#[test]
+fn large_frames_are_not_taken_for_the_instance() {
+    let text = |more: usize| {
+        let pads = "(import \"\" \"\" (func))".repeat(more);
+        let mut body = String::new();
+        let mut sum = String::from("(global.get $g)");
+        for number in 0..600 {
+            write!(body, "(local ${number} i64)").unwrap();
+        }
+        for number in 0..600 {
+            write!(body, "(local.set ${number} (call $next (local.get 0)))").unwrap();
+            sum = format!("(i64.xor (i64.mul {sum} (i64.const 3)) (local.get ${number}))");
+        }
+        format!(
+            "(module {pads} (import \"\" \"next\" (func $next (param i64) (result i64)))
+               (global $g (mut i64) (i64.const 0))
+               (func (param i64) (result i64) {body} (global.set $g (i64.const 1)) {sum}))"
+        )
+    };
+    let oracle = Oracle::new();
+    assert_eq!(oracle.valid(&text(6)).functions.compiled, 1);
+    for more in [7, 70] {
+        assert_eq!(oracle.valid(&text(more)).functions.compiled, 0, "{more}");
+    }
+}
+
+/// Additions of numbers of 32 bits are none to the instance.
+#[test]
+fn additions_are_not_taken_for_places() {
+    let text = |more: usize| {
+        let pads = "(import \"\" \"\" (func))".repeat(more);
+        let mut text = format!("(module {pads} (global $g (mut i32) (i32.const 0))");
+        for number in (2_200..2_500).step_by(8) {
+            write!(
+                text,
+                "(func (param i32) (result i32)
+                   (global.set $g (i32.const 1)) (i32.add (local.get 0) (i32.const {number})))"
+            )
+            .unwrap();
+        }
+        text.push(')');
+        text
+    };
+    let oracle = Oracle::new();
+    oracle.valid(&text(6));
+    for more in [7, 70] {
+        assert_eq!(oracle.valid(&text(more)).functions.compiled, 0, "{more}");
+    }
+}
+
 /// What cannot move is compiled again: its index or its offset is a number in the code.
 #[test]
 fn what_has_numbers_in_the_code_is_compiled() {

@@ -6,7 +6,7 @@
 //! instance ([`super::instance`]), nowhere else. Code that holds one in any other way has no
 //! slots.
 
-use super::instance::Follow;
+use super::instance::{Follow, Holds};
 use crate::bytes::Words;
 use crate::sentinels::{Sentinel, Sentinels};
 use crate::stencil::SMALLEST_PLACE;
@@ -340,9 +340,8 @@ impl<'s> Search<'s> {
                 Mnemonic::Mov | Mnemonic::Cmp => Form::Constant,
                 _ => Form::Other,
             };
-            // No place is added to the instance as a number.
-            if form == Form::Sum && self.is_place(instruction.immediate(1)) {
-                return Err(NoHoles::Unexpected);
+            if form == Form::Sum {
+                self.addition(instruction);
             }
             self.field(place, offsets.immediate_size(), form)?;
         }
@@ -357,6 +356,11 @@ impl<'s> Search<'s> {
         };
         let offset = u32::from_le_bytes(*bytes);
         if size != 4 || !self.sentinels.moved.contains(&offset) {
+            return false;
+        }
+        // These lead to the frame and nowhere else: `create_reg_env_systemv` in Cranelift's
+        // `isa/x64/abi.rs` gives neither to the register allocator.
+        if matches!(instruction.memory_base(), Register::RSP | Register::RBP) {
             return false;
         }
         // Code reaches a place by an access with nothing but the instance in its address.
@@ -381,26 +385,35 @@ impl<'s> Search<'s> {
         let Some(follow) = self.follow.take() else {
             return Ok(());
         };
-        let are_of_instance = follow.finish(handlers);
-        for (Displaced { at, place }, is_of_instance) in self.displaced.iter().zip(are_of_instance)
-        {
-            match (place, is_of_instance) {
-                (Some((slot, distance)), true) => self.holes.push(Hole {
+        for (Displaced { at, place }, holds) in self.displaced.iter().zip(follow.finish(handlers)) {
+            match (place, holds) {
+                (Some((slot, distance)), Holds::Always) => self.holes.push(Hole {
                     offset: *at,
                     slot: *slot,
                     addend: distance.cast_signed(),
                     kind: HoleKind::Place,
                 }),
-                (None, false) => {}
-                (Some(_), false) => return Err(NoHoles::Untraced),
-                (None, true) => return Err(NoHoles::Unexpected),
+                (None, Holds::Never) => {}
+                (Some(_), _) => return Err(NoHoles::Untraced),
+                (None, _) => return Err(NoHoles::Unexpected),
             }
         }
         Ok(())
     }
 
-    fn is_place(&self, number: u64) -> bool {
-        u32::try_from(number).is_ok_and(|number| self.sentinels.place(number).is_some())
+    /// Takes the addition of a number that may be from the instance. It must not be added to that.
+    fn addition(&mut self, instruction: &Instruction) {
+        let Some(follow) = &mut self.follow else {
+            return;
+        };
+        let number = u32::try_from(instruction.immediate(1));
+        if number.is_ok_and(|number| self.sentinels.moved.contains(&number)) {
+            follow.uses(instruction.ip(), instruction.op0_register());
+            self.displaced.push(Displaced {
+                at: instruction.ip() as u32,
+                place: None,
+            });
+        }
     }
 
     fn field(&mut self, place: usize, size: usize, form: Form) -> Result<(), NoHoles> {

@@ -4,11 +4,12 @@
 //! first argument (`Compiler::compile_function` in Wasmtime's `compiler.rs`; the first integer
 //! argument is in RDI by `X64ABIMachineSpec::compute_arg_locs` in Cranelift's
 //! `isa/x64/abi.rs`). The pointer is followed from there: through copies from register to
-//! register, and to and from the places in the frame where the register allocator puts it. What
-//! is not known to hold it is taken not to.
+//! register, and to and from the places in the frame where the register allocator puts it.
+//! Beside what is known to hold it, what may hold it is followed, or anything computed from it.
 
 use iced_x86::{
-    Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
+    Code, FlowControl, Instruction, InstructionInfo, InstructionInfoFactory, Mnemonic, OpAccess,
+    OpKind, Register,
 };
 
 /// Passes over the code after which nothing is taken for the instance: a loop that is entered
@@ -41,8 +42,15 @@ enum Effect {
         to: usize,
         from: i64,
     },
-    /// The registers of this mask hold something else.
-    Overwrite(u16),
+    /// The registers of one mask hold something else, computed from those of the other.
+    Overwrite {
+        to: u16,
+        from: u16,
+    },
+    /// Something computed from the registers of this mask lies where it is not followed.
+    Hide(u16),
+    /// A register is loaded from somewhere in the frame.
+    ReloadSomething(usize),
     /// So does the frame from one place up to another.
     OverwriteFrame(i64, i64),
     /// What lies in the frame is not known any more.
@@ -51,8 +59,17 @@ enum Effect {
     MayJump(u32),
     /// Control does not go on to the next instruction.
     Stop,
-    /// The register is the base of an access that is asked for.
+    /// The register is asked for.
     Use(Option<usize>),
+}
+
+/// Whether a register holds the pointer, whatever way control takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    Never,
+    /// This is not known, or it is something computed from the pointer.
+    Maybe,
+    Always,
 }
 
 impl Follow {
@@ -66,9 +83,10 @@ impl Follow {
         }
     }
 
-    /// Asks whether `base` holds the instance at the instruction at `ip`, which is the next one.
-    pub(super) fn uses(&mut self, ip: u64, base: Register) {
-        self.push(ip, Effect::Use(number(base)));
+    /// Asks whether `register` holds the instance at the instruction at `ip`, which is the next
+    /// one.
+    pub(super) fn uses(&mut self, ip: u64, register: Register) {
+        self.push(ip, Effect::Use(number(register)));
         self.uses += 1;
     }
 
@@ -125,42 +143,55 @@ impl Follow {
     /// Everything that `instruction` writes holds something else.
     fn overwrite(&mut self, instruction: &Instruction) {
         let info = self.factory.info(instruction);
-        let mut registers = 0;
-        for used in info
-            .used_registers()
-            .iter()
-            .filter(|used| writes(used.access()))
-        {
-            registers |= number(used.register()).map_or(0, |number| 1 << number);
+        let (mut to, mut from, mut hides) = (0, 0, false);
+        for used in info.used_registers() {
+            let register = used.register();
+            let mask = number(register).map_or(0, |number| 1 << number);
+            if writes(used.access()) {
+                to |= mask;
+                hides |= register.is_vector_register();
+            }
+            // Nothing shorter is computed on with what a pointer is needed for.
+            let is_whole = register.size() == POINTER as usize;
+            let stays = matches!(used.access(), OpAccess::CondWrite | OpAccess::ReadCondWrite);
+            let is_read = reads(used.access()) && is_operand(instruction, info, register);
+            if is_whole && (stays || is_read) {
+                from |= mask;
+            }
         }
         let mut frame = None;
-        for used in info
-            .used_memory()
-            .iter()
-            .filter(|used| writes(used.access()))
-        {
-            frame = match (used.base(), used.index()) {
-                (Register::RSP, Register::None) => {
-                    let start = used.displacement().cast_signed();
-                    Some(Effect::OverwriteFrame(
-                        start,
-                        start + used.memory_size().size() as i64,
-                    ))
-                }
-                (Register::RSP | Register::RBP, _) => Some(Effect::LoseFrame),
-                // No other pointer leads to where registers are kept.
-                _ => continue,
+        for used in info.used_memory() {
+            let is_frame = matches!(used.base(), Register::RSP | Register::RBP);
+            // No other pointer leads to where registers are kept.
+            if !is_frame || !writes(used.access()) {
+                continue;
+            }
+            hides = true;
+            frame = if used.base() == Register::RSP && used.index() == Register::None {
+                let start = used.displacement().cast_signed();
+                let end = start + used.memory_size().size() as i64;
+                Some(Effect::OverwriteFrame(start, end))
+            } else {
+                Some(Effect::LoseFrame)
             };
         }
+        // Zero is made of what a register happens to hold: `imm` in `isa/x64/inst.isle`.
+        if instruction.mnemonic() == Mnemonic::Xor {
+            from = 0;
+        }
         let ip = instruction.ip();
-        if registers & STACK_POINTER != 0 {
+        if to & STACK_POINTER != 0 {
             frame = Some(Effect::LoseFrame);
         }
         if let Some(frame) = frame {
             self.push(ip, frame);
         }
-        if registers & !STACK_POINTER != 0 {
-            self.push(ip, Effect::Overwrite(registers));
+        if hides && from != 0 {
+            self.push(ip, Effect::Hide(from));
+        }
+        let to = to & !STACK_POINTER;
+        if to != 0 {
+            self.push(ip, Effect::Overwrite { to, from });
         }
     }
 
@@ -168,9 +199,9 @@ impl Follow {
         self.effects.push((ip as u32, effect));
     }
 
-    /// Whether the base of each access that was asked for holds the instance, whatever way
-    /// control takes. It may come to `handlers` from any call.
-    pub(super) fn finish(mut self, handlers: &[u32]) -> Vec<bool> {
+    /// Whether each register that was asked for holds the instance. Control may come to
+    /// `handlers` from any call.
+    pub(super) fn finish(mut self, handlers: &[u32]) -> Vec<Holds> {
         if self.uses == 0 {
             return Vec::new();
         }
@@ -181,7 +212,7 @@ impl Follow {
         let mut states: Vec<Option<State>> = vec![None; self.labels.len()];
         for (label, state) in self.labels.iter().zip(&mut states) {
             if handlers.contains(label) {
-                *state = Some(State::default());
+                *state = Some(State::unknown());
             }
         }
         for _ in 0..MOST_PASSES {
@@ -190,12 +221,12 @@ impl Follow {
                 return uses;
             }
         }
-        vec![false; self.uses]
+        vec![Holds::Maybe; self.uses]
     }
 
     /// One pass over the code. Whether control came to an earlier place knowing less than
     /// was taken for known there.
-    fn pass(&self, states: &mut [Option<State>]) -> (Vec<bool>, bool) {
+    fn pass(&self, states: &mut [Option<State>]) -> (Vec<Holds>, bool) {
         let mut uses = Vec::with_capacity(self.uses);
         let mut changed = false;
         let mut current = Some(State::entry());
@@ -209,10 +240,10 @@ impl Follow {
                 next += 1;
             }
             match effect {
-                Effect::Use(base) => {
-                    let holds = |state: &State| base.is_some_and(|base| state.holds(base));
-                    uses.push(current.as_ref().is_some_and(holds));
-                }
+                Effect::Use(register) => uses.push(match (&current, register) {
+                    (Some(state), Some(register)) => state.holds(*register),
+                    _ => Holds::Never,
+                }),
                 Effect::Stop => current = None,
                 Effect::MayJump(target) => {
                     if let Ok(label) = self.labels.binary_search(target) {
@@ -236,9 +267,9 @@ fn moved(instruction: &Instruction) -> Option<Effect> {
     if !matches!(instruction.code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64) {
         return None;
     }
+    let base = instruction.memory_base();
     let frame = || {
-        let is_frame = instruction.memory_base() == Register::RSP
-            && instruction.memory_index() == Register::None;
+        let is_frame = base == Register::RSP && instruction.memory_index() == Register::None;
         is_frame.then(|| instruction.memory_displacement64().cast_signed())
     };
     let [to, from] = [instruction.op0_kind(), instruction.op1_kind()];
@@ -253,10 +284,11 @@ fn moved(instruction: &Instruction) -> Option<Effect> {
             to: frame()?,
             from: second?,
         }),
-        (OpKind::Register, OpKind::Memory) => Some(Effect::Reload {
-            to: first?,
-            from: frame()?,
-        }),
+        (OpKind::Register, OpKind::Memory) => match frame() {
+            Some(from) => Some(Effect::Reload { to: first?, from }),
+            None => matches!(base, Register::RSP | Register::RBP)
+                .then_some(Effect::ReloadSomething(first?)),
+        },
         _ => None,
     }
 }
@@ -266,6 +298,26 @@ fn writes(access: OpAccess) -> bool {
         access,
         OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
     )
+}
+
+fn reads(access: OpAccess) -> bool {
+    !matches!(
+        access,
+        OpAccess::None | OpAccess::Write | OpAccess::CondWrite | OpAccess::NoMemAccess
+    )
+}
+
+/// Whether `instruction` takes what is in `register`, and not only what that points to.
+fn is_operand(instruction: &Instruction, info: &InstructionInfo, register: Register) -> bool {
+    let is_pointer = [instruction.memory_base(), instruction.memory_index()].contains(&register);
+    let is_named = || {
+        (0..instruction.op_count()).any(|at| {
+            instruction.op_kind(at) == OpKind::Register
+                && instruction.op_register(at) == register
+                && reads(info.op_access(at))
+        })
+    };
+    !is_pointer || instruction.mnemonic() == Mnemonic::Lea || is_named()
 }
 
 /// The number of RSP.
@@ -285,21 +337,138 @@ fn number(register: Register) -> Option<usize> {
     full.is_gpr64().then(|| full.number())
 }
 
-/// Where the pointer is known to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is known at one place in the code.
+#[derive(Clone, Debug)]
 struct State {
+    /// What holds the pointer.
+    always: Holders,
+    /// What else may hold it, or something computed from it.
+    maybe: Holders,
+    /// The same is so for all of the frame.
+    maybe_in_frame: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Holders {
     registers: u16,
     frame: Vec<i64>,
 }
 
 impl State {
     fn entry() -> State {
-        State {
+        let holders = Holders {
             registers: 1 << FIRST_ARGUMENT,
             frame: Vec::new(),
+        };
+        State {
+            always: holders.clone(),
+            maybe: holders,
+            maybe_in_frame: false,
         }
     }
 
+    fn unknown() -> State {
+        State {
+            always: Holders::default(),
+            maybe: Holders {
+                registers: !STACK_POINTER,
+                frame: Vec::new(),
+            },
+            maybe_in_frame: true,
+        }
+    }
+
+    fn holds(&self, register: usize) -> Holds {
+        if self.always.holds(register) {
+            Holds::Always
+        } else if self.maybe.holds(register) {
+            Holds::Maybe
+        } else {
+            Holds::Never
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        let State {
+            always,
+            maybe,
+            maybe_in_frame,
+        } = self;
+        match effect {
+            Effect::Copy { to, from } => {
+                always.set(to, always.holds(from));
+                maybe.set(to, maybe.holds(from));
+            }
+            Effect::Reload { to, from } => {
+                always.set(to, always.frame.contains(&from));
+                maybe.set(to, *maybe_in_frame || maybe.frame.contains(&from));
+            }
+            Effect::ReloadSomething(to) => {
+                always.set(to, false);
+                maybe.set(to, *maybe_in_frame || !maybe.frame.is_empty());
+            }
+            Effect::Spill { to, from } => {
+                always.spill(to, from);
+                maybe.spill(to, from);
+            }
+            Effect::Overwrite { to, from } => {
+                always.registers &= !to;
+                if maybe.registers & from == 0 {
+                    maybe.registers &= !to;
+                } else {
+                    maybe.registers |= to;
+                }
+            }
+            Effect::Hide(from) => {
+                if maybe.registers & from != 0 {
+                    *self = State::unknown();
+                }
+            }
+            Effect::OverwriteFrame(start, end) => {
+                always.overwrite_frame(start, end);
+                maybe.overwrite_frame(start, end);
+            }
+            Effect::LoseFrame => {
+                always.frame.clear();
+                *maybe_in_frame |= !maybe.frame.is_empty();
+            }
+            Effect::Call => {
+                always.registers &= CALLEE_SAVED;
+                maybe.registers &= CALLEE_SAVED;
+            }
+            Effect::MayJump(_) | Effect::Stop | Effect::Use(_) => {}
+        }
+    }
+
+    /// Takes in that control comes here with `other` too. Whether less is known than before.
+    fn join(&mut self, other: &State) -> bool {
+        let State {
+            always,
+            maybe,
+            maybe_in_frame,
+        } = self;
+        let size = |always: &Holders, maybe: &Holders| {
+            [
+                (always.registers.count_ones(), always.frame.len()),
+                (maybe.registers.count_ones(), maybe.frame.len()),
+            ]
+        };
+        let before = (size(always, maybe), *maybe_in_frame);
+        always.registers &= other.always.registers;
+        always.frame.retain(|at| other.always.frame.contains(at));
+        maybe.registers |= other.maybe.registers;
+        let known = maybe.frame.len();
+        for at in &other.maybe.frame {
+            if !maybe.frame[..known].contains(at) {
+                maybe.frame.push(*at);
+            }
+        }
+        *maybe_in_frame |= other.maybe_in_frame;
+        (size(always, maybe), *maybe_in_frame) != before
+    }
+}
+
+impl Holders {
     fn holds(&self, register: usize) -> bool {
         self.registers & 1 << register != 0
     }
@@ -309,21 +478,10 @@ impl State {
         self.registers |= u16::from(holds) << register;
     }
 
-    fn apply(&mut self, effect: Effect) {
-        match effect {
-            Effect::Copy { to, from } => self.set(to, self.holds(from)),
-            Effect::Reload { to, from } => self.set(to, self.frame.contains(&from)),
-            Effect::Spill { to, from } => {
-                self.overwrite_frame(to, to + POINTER);
-                if self.holds(from) {
-                    self.frame.push(to);
-                }
-            }
-            Effect::Overwrite(registers) => self.registers &= !registers,
-            Effect::OverwriteFrame(start, end) => self.overwrite_frame(start, end),
-            Effect::LoseFrame => self.frame.clear(),
-            Effect::Call => self.registers &= CALLEE_SAVED,
-            Effect::MayJump(_) | Effect::Stop | Effect::Use(_) => {}
+    fn spill(&mut self, to: i64, from: usize) {
+        self.overwrite_frame(to, to + POINTER);
+        if self.holds(from) {
+            self.frame.push(to);
         }
     }
 
@@ -338,22 +496,20 @@ const POINTER: i64 = 8;
 
 /// What is known where control comes with `other` too. Whether that is less than before.
 fn join(state: &mut Option<State>, other: Option<&State>) -> bool {
-    let Some(other) = other else {
-        return false;
-    };
-    let Some(known) = state else {
-        *state = Some(other.clone());
-        return true;
-    };
-    let (registers, places) = (known.registers, known.frame.len());
-    known.registers &= other.registers;
-    known.frame.retain(|place| other.frame.contains(place));
-    (known.registers, known.frame.len()) != (registers, places)
+    match (state, other) {
+        (_, None) => false,
+        (Some(state), Some(other)) => state.join(other),
+        (state, other) => {
+            *state = other.cloned();
+            true
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Holds::{Always, Maybe, Never};
     use iced_x86::{Decoder, DecoderOptions};
 
     /// `mov eax, [rdi + 0x1000]` and the same from RBX, RAX.
@@ -371,7 +527,7 @@ mod tests {
     const RETURN: &[u8] = &[0xc3];
 
     /// Of each access with the displacement 0x1000: whether it is from the instance.
-    fn follow(code: &[&[u8]], handlers: &[u32]) -> Vec<bool> {
+    fn follow(code: &[&[u8]], handlers: &[u32]) -> Vec<Holds> {
         let code = code.concat();
         let mut follow = Follow::new();
         for instruction in &mut Decoder::with_ip(64, &code, 0, DecoderOptions::NONE) {
@@ -385,26 +541,26 @@ mod tests {
 
     #[test]
     fn copies_are_followed() {
-        assert_eq!(follow(&[FROM_RDI, FROM_RBX, RETURN], &[]), [true, false]);
-        assert_eq!(follow(&[COPY, FROM_RDI, FROM_RBX], &[]), [true, true]);
+        assert_eq!(follow(&[FROM_RDI, FROM_RBX, RETURN], &[]), [Always, Never]);
+        assert_eq!(follow(&[COPY, FROM_RDI, FROM_RBX], &[]), [Always, Always]);
         assert_eq!(
             follow(&[COPY, CLEAR, FROM_RDI, FROM_RBX], &[]),
-            [false, true]
+            [Never, Always]
         );
-        assert_eq!(follow(&[SPILL, RELOAD, FROM_RAX], &[]), [true]);
-        assert_eq!(follow(&[RELOAD, FROM_RAX], &[]), [false]);
+        assert_eq!(follow(&[SPILL, RELOAD, FROM_RAX], &[]), [Always]);
+        assert_eq!(follow(&[RELOAD, FROM_RAX], &[]), [Never]);
     }
 
     #[test]
     fn calls_keep_the_frame_and_some_registers() {
         let code = [COPY, SPILL, CALL, FROM_RBX, FROM_RDI, RELOAD, FROM_RAX];
-        assert_eq!(follow(&code, &[]), [true, false, true]);
+        assert_eq!(follow(&code, &[]), [Always, Never, Always]);
         // `sub rsp, 16` behind a call undoes what the callee did; elsewhere it moves the frame.
         let sub: &[u8] = &[0x48, 0x83, 0xec, 16];
-        assert_eq!(follow(&[SPILL, CALL, sub, RELOAD, FROM_RAX], &[]), [true]);
-        assert_eq!(follow(&[SPILL, sub, RELOAD, FROM_RAX], &[]), [false]);
+        assert_eq!(follow(&[SPILL, CALL, sub, RELOAD, FROM_RAX], &[]), [Always]);
+        assert_eq!(follow(&[SPILL, sub, RELOAD, FROM_RAX], &[]), [Maybe]);
         let push: &[u8] = &[0x50];
-        assert_eq!(follow(&[SPILL, push, RELOAD, FROM_RAX], &[]), [false]);
+        assert_eq!(follow(&[SPILL, push, RELOAD, FROM_RAX], &[]), [Maybe]);
     }
 
     #[test]
@@ -416,10 +572,10 @@ mod tests {
         let by_rbp: &[u8] = &[0xc7, 0x45, 0xf8, 0, 0, 0, 0];
         let elsewhere: &[u8] = &[0xc7, 0x00, 0, 0, 0, 0];
         for (write, holds) in [
-            (inside, false),
-            (behind, true),
-            (by_rbp, false),
-            (elsewhere, true),
+            (inside, Never),
+            (behind, Always),
+            (by_rbp, Maybe),
+            (elsewhere, Always),
         ] {
             let code = [SPILL, write, RELOAD, FROM_RAX];
             assert_eq!(follow(&code, &[]), [holds], "{write:x?}");
@@ -434,9 +590,9 @@ mod tests {
         let exchange: &[u8] = &[0x48, 0x97];
         let part: &[u8] = &[0xb0, 1];
         for (write, holds) in [
-            (multiply, [true, false]),
-            (exchange, [false, false]),
-            (part, [true, false]),
+            (multiply, [Always, Never]),
+            (exchange, [Maybe, Never]),
+            (part, [Always, Never]),
         ] {
             let code = [to_rax, write, FROM_RDI, FROM_RAX];
             assert_eq!(follow(&code, &[]), holds, "{write:x?}");
@@ -444,22 +600,66 @@ mod tests {
     }
 
     #[test]
+    fn what_is_computed_from_it_is_followed() {
+        // `lea rax, [rdi + 8]`, `lea rax, [rsi + rdi]`, `mov rax, [rdi + 8]`, `add rax, rdi`,
+        // `cmove rax, rdi`, `mov al, 1`.
+        let step: &[u8] = &[0x48, 0x8d, 0x47, 8];
+        let index: &[u8] = &[0x48, 0x8d, 0x04, 0x3e];
+        let load: &[u8] = &[0x48, 0x8b, 0x47, 8];
+        let add: &[u8] = &[0x48, 0x01, 0xf8];
+        let choose: &[u8] = &[0x48, 0x0f, 0x44, 0xc7];
+        let part: &[u8] = &[0xb0, 1];
+        for (code, holds) in [
+            ([step, part], Maybe),
+            ([index, part], Maybe),
+            ([load, part], Never),
+            ([step, load], Never),
+            ([load, add], Maybe),
+            ([load, choose], Maybe),
+        ] {
+            let code = [code[0], code[1], FROM_RAX];
+            assert_eq!(follow(&code, &[]), [holds], "{code:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_may_be_anywhere() {
+        // `movq xmm0, rdi`, `mov [rbp - 8], rdi`, `mov [rsp + rcx], rdi`, `push rdi`; `mov rax,
+        // [rsi]`, `mov rax, [rbp - 8]`.
+        let vector: &[u8] = &[0x66, 0x48, 0x0f, 0x6e, 0xc7];
+        let by_rbp: &[u8] = &[0x48, 0x89, 0x7d, 0xf8];
+        let indexed: &[u8] = &[0x48, 0x89, 0x3c, 0x0c];
+        let push: &[u8] = &[0x57];
+        let load: &[u8] = &[0x48, 0x8b, 0x06];
+        let reload: &[u8] = &[0x48, 0x8b, 0x45, 0xf8];
+        for hide in [vector, by_rbp, indexed, push] {
+            assert_eq!(follow(&[hide, FROM_RBX], &[]), [Maybe], "{hide:x?}");
+            let code = [hide, load, FROM_RAX];
+            assert_eq!(follow(&code, &[]), [Never], "{hide:x?}");
+            let code = [hide, RELOAD, FROM_RAX];
+            assert_eq!(follow(&code, &[]), [Maybe], "{hide:x?}");
+        }
+        assert_eq!(follow(&[reload, FROM_RAX], &[]), [Never]);
+        assert_eq!(follow(&[SPILL, reload, FROM_RAX], &[]), [Maybe]);
+    }
+
+    #[test]
     fn every_way_counts() {
         // `je` over the clearing.
         let over: &[u8] = &[0x74, 2];
-        assert_eq!(follow(&[over, CLEAR, FROM_RDI], &[]), [false]);
-        assert_eq!(follow(&[over, &[0x90, 0x90], FROM_RDI], &[]), [true]);
+        assert_eq!(follow(&[over, CLEAR, FROM_RDI], &[]), [Maybe]);
+        assert_eq!(follow(&[over, &[0x90, 0x90], FROM_RDI], &[]), [Always]);
         // A loop: the access is at its beginning, behind it RDI is cleared and control goes back.
         let back: &[u8] = &[0xeb, 0xf6];
-        assert_eq!(follow(&[FROM_RDI, CLEAR, back], &[]), [false]);
-        assert_eq!(follow(&[FROM_RDI, &[0x90, 0x90], back], &[]), [true]);
+        assert_eq!(follow(&[FROM_RDI, CLEAR, back], &[]), [Maybe]);
+        assert_eq!(follow(&[FROM_RDI, &[0x90, 0x90], back], &[]), [Always]);
     }
 
     #[test]
     fn at_a_handler_nothing_is_known() {
         let code = [SPILL, CALL, RETURN, RELOAD, FROM_RAX, FROM_RDI];
-        assert_eq!(follow(&code, &[11]), [false, false]);
+        assert_eq!(follow(&code, &[11]), [Maybe, Maybe]);
         // Control never comes to what follows a return.
-        assert_eq!(follow(&code, &[]), [false, false]);
+        assert_eq!(follow(&code, &[]), [Never, Never]);
     }
 }

@@ -124,7 +124,7 @@ impl FunctionParameters {
             .shifts
             .partition_point(|shift| shift.position <= offset);
         let delta = after.checked_sub(1).map_or(0, |i| self.shifts[i].delta);
-        base.checked_add_signed(delta)?.checked_add(offset)
+        base.checked_add(offset.checked_add_signed(delta)?)
     }
 
     /// The inverse of [`source_offset`](Self::source_offset) for offsets at which an
@@ -341,6 +341,22 @@ mod tests {
             assert_eq!(parameters.relative(source), Some(location));
         }
         assert_eq!(parameters.source_offset(RelSourceLoc::NONE), None);
+    }
+
+    /// A stencil may be longer than its body by more than what lies before that.
+    #[test]
+    fn offsets_are_found_near_the_front() {
+        let parameters = FunctionParameters {
+            base: 20,
+            shifts: vec![SourceShift {
+                position: 300,
+                delta: -30,
+            }],
+            ..FunctionParameters::default()
+        };
+        let location = RelSourceLoc::new(310);
+        assert_eq!(parameters.source_offset(location), Some(300));
+        assert_eq!(parameters.relative(300), Some(location));
     }
 
     #[test]
