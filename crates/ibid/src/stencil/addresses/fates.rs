@@ -13,8 +13,9 @@ pub(super) struct Fates {
     folded: Vec<(u32, i32)>,
     /// What is added to addresses whose complements indices are compared with.
     checked: Vec<(u32, i32)>,
-    /// Constants that are no slot's, of those in the range in which slots' are.
-    others: Vec<i64>,
+    /// From where to where constants lie that are no slot's, of those in the range in which
+    /// slots' are.
+    others: Vec<(i64, i64)>,
     range: Range<i64>,
     /// By slot: the largest constant that may be folded into it besides these.
     reach: Vec<u32>,
@@ -29,8 +30,8 @@ pub(super) struct Numbers {
     pub(super) folded: Vec<(u32, i32)>,
     /// Where it sees the complement.
     pub(super) checked: Vec<(u32, i32)>,
-    /// Constants that are no slot's.
-    pub(super) others: Vec<i64>,
+    /// From where to where constants lie that are no slot's.
+    pub(super) others: Vec<(i64, i64)>,
 }
 
 impl Fates {
@@ -123,20 +124,22 @@ impl Fates {
     /// and the compiler makes its negative and its complement of it, and what is next to it.
     pub(super) fn number(&mut self, value: i64) {
         let narrow = value as u32;
-        for number in [
-            value,
-            value.wrapping_neg(),
-            narrow.into(),
-            narrow.wrapping_neg().into(),
-        ] {
+        let mut number = |number: i64| {
             if self.range.contains(&number) {
-                self.others.extend([number - 1, number, number + 1]);
+                self.others.push((number - 1, number + 1));
             }
+        };
+        number(value);
+        number(value.wrapping_neg());
+        if i64::from(narrow) != value {
+            number(narrow.into());
         }
+        number(narrow.wrapping_neg().into());
     }
 
     /// The compiler sees the complement of a number that is no slot's.
     pub(super) fn complement(&mut self, number: i64) {
-        self.others.push(number.wrapping_neg());
+        let complement = number.wrapping_neg();
+        self.others.push((complement, complement));
     }
 }

@@ -45,8 +45,13 @@ pub(super) struct Walk<'w> {
     next_mention: usize,
     next_loop: usize,
     frames: Vec<Frame>,
+    /// Of the innermost frame: code is reachable; values on the stack below its own.
+    live: bool,
+    height: usize,
     stack: Vec<Value>,
     state: State,
+    /// Memory of states that are not needed any more.
+    spare: Vec<Vec<Value>>,
     copied: usize,
     rounds: u32,
     failed: bool,
@@ -54,7 +59,7 @@ pub(super) struct Walk<'w> {
 }
 
 /// What is known at a point of the body, besides the stack.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct State {
     locals: Vec<Value>,
     /// The last store of the first memory that a load may see.
@@ -137,8 +142,11 @@ impl<'w> Walk<'w> {
             next_mention: 0,
             next_loop: 0,
             frames: Vec::new(),
+            live: true,
+            height: 0,
             stack: Vec::new(),
             state: State::default(),
+            spare: Vec::new(),
             copied: 0,
             rounds: 0,
             failed: false,
@@ -165,6 +173,7 @@ impl<'w> Walk<'w> {
         }
         self.frames
             .push(Frame::new(FrameKind::Block, 0, 0, results, true));
+        self.change_frame();
         let read = visit(&mut self);
         if !read || self.failed {
             return Err(GaveUp);
@@ -173,7 +182,14 @@ impl<'w> Walk<'w> {
     }
 
     fn live(&self) -> bool {
-        self.frames.last().is_some_and(|frame| frame.live)
+        self.live
+    }
+
+    /// The innermost frame is another one.
+    fn change_frame(&mut self) {
+        let last = self.frames.last();
+        self.live = last.is_some_and(|frame| frame.live);
+        self.height = last.map_or(0, |frame| frame.height);
     }
 
     fn fail(&mut self) {
@@ -189,8 +205,7 @@ impl<'w> Walk<'w> {
     }
 
     fn take(&mut self) -> Value {
-        let height = self.frames.last().map_or(0, |frame| frame.height);
-        if self.stack.len() <= height {
+        if self.stack.len() <= self.height {
             self.fail();
             return Value::Derived(ANY);
         }
@@ -585,7 +600,7 @@ impl<'w> Walk<'w> {
         let Some(height) = self.stack.len().checked_sub(taken) else {
             return self.fail();
         };
-        if live && height < self.frames.last().map_or(0, |frame| frame.height) {
+        if live && height < self.height {
             return self.fail();
         }
         let mut frame = Frame::new(kind, height, parameters, results, live);
@@ -603,6 +618,7 @@ impl<'w> Walk<'w> {
             }
         }
         self.frames.push(frame);
+        self.change_frame();
     }
 
     fn enter_loop(&mut self, frame: &mut Frame, number: usize) {
@@ -643,7 +659,12 @@ impl<'w> Walk<'w> {
 
     fn copy_state(&mut self) -> State {
         self.count_copy();
-        self.state.clone()
+        let mut locals = self.spare.pop().unwrap_or_default();
+        locals.clone_from(&self.state.locals);
+        State {
+            locals,
+            ..self.state
+        }
     }
 
     /// Gives up if states are copied too often.
@@ -681,26 +702,25 @@ impl<'w> Walk<'w> {
             return;
         }
         let first = self.stack.len() - results;
-        self.count_copy();
-        arrive(
-            &mut self.frames[index].end,
-            &self.state,
-            &self.stack[first..],
-        );
+        if let Some(known) = &mut self.frames[index].end {
+            join(known, &self.state, &self.stack[first..]);
+            self.count_copy();
+        } else {
+            let state = self.copy_state();
+            self.frames[index].end = Some((state, self.stack[first..].to_vec()));
+        }
     }
 
     /// The values of the innermost block may be those of a block's parameters.
     fn keep_top(&mut self) {
-        let height = self.frames.last().map_or(0, |frame| frame.height);
-        if let Some(values) = self.stack.get_mut(height..) {
+        if let Some(values) = self.stack.get_mut(self.height..) {
             values.iter_mut().for_each(|value| *value = value.kept());
         }
     }
 
     /// Whether there are `count` values on top of the stack.
     fn top(&mut self, count: usize) -> bool {
-        let height = self.frames.last().map_or(0, |frame| frame.height);
-        let there = self.stack.len() >= height + count;
+        let there = self.stack.len() >= self.height + count;
         if !there {
             self.fail();
         }
@@ -713,6 +733,7 @@ impl<'w> Walk<'w> {
             frame.live = false;
             self.stack.truncate(frame.height);
         }
+        self.live = false;
     }
 
     fn otherwise(&mut self) {
@@ -726,9 +747,16 @@ impl<'w> Walk<'w> {
         self.stack.truncate(frame.height);
         if let Some((state, parameters)) = frame.otherwise.take() {
             frame.live = true;
-            self.state = state;
-            self.stack.extend(parameters.into_iter().map(Value::kept));
+            self.live = true;
+            self.go_on(state, parameters);
         }
+    }
+
+    /// Control comes here with this state, and these values on the stack.
+    fn go_on(&mut self, state: State, values: Vec<Value>) {
+        let before = std::mem::replace(&mut self.state, state);
+        self.spare.push(before.locals);
+        self.stack.extend(values.into_iter().map(Value::kept));
     }
 
     fn end(&mut self) {
@@ -738,6 +766,7 @@ impl<'w> Walk<'w> {
                 Some(FrameKind::Loop(_)) => {
                     self.keep_top();
                     let frame = self.frames.pop().expect("there is one");
+                    self.change_frame();
                     self.check_assumed(&frame);
                     return;
                 }
@@ -747,24 +776,31 @@ impl<'w> Walk<'w> {
         let Some(mut frame) = self.frames.pop() else {
             return self.fail();
         };
+        self.change_frame();
         self.check_assumed(&frame);
         self.stack.truncate(frame.height);
         // Without `else` the parameters are the results.
         if frame.kind == FrameKind::If
             && let Some((state, values)) = frame.otherwise.take()
         {
-            arrive(&mut frame.end, &state, &values);
+            match &mut frame.end {
+                Some(known) => {
+                    join(known, &state, &values);
+                    self.spare.push(state.locals);
+                }
+                end => *end = Some((state, values)),
+            }
         }
         if self.frames.is_empty() {
             return;
         }
         match frame.end {
             Some((state, results)) => {
-                self.state = state;
-                self.stack.extend(results.into_iter().map(Value::kept));
+                self.go_on(state, results);
                 if let Some(outer) = self.frames.last_mut() {
                     outer.live = true;
                 }
+                self.live = true;
             }
             None => self.stop(),
         }
@@ -854,7 +890,9 @@ impl<'w> Walk<'w> {
         self.stop();
     }
 
-    /// Operators with rules of their own.
+    /// Operators with rules of their own. Inlined where the operator is known: what is left
+    /// is its own rule.
+    #[inline(always)]
     fn special(&mut self, operator: &Operator<'_>) {
         match operator {
             Operator::Block { blockty } => return self.enter(FrameKind::Block, *blockty),
@@ -994,9 +1032,8 @@ impl<'w> Walk<'w> {
     /// Folds an operator whose operands are all constants; says whether it has done so. What
     /// comes of addresses in this way depends on them.
     fn fold(&mut self, operator: &Operator<'_>, takes: usize) -> bool {
-        let height = self.frames.last().map_or(0, |frame| frame.height);
         let first = self.stack.len().saturating_sub(takes);
-        if !self.live() || takes > 2 || first < height || self.stack.len() < takes {
+        if !self.live() || takes > 2 || first < self.height || self.stack.len() < takes {
             return false;
         }
         let mut constants = [0; 2];
@@ -1160,15 +1197,10 @@ impl State {
 }
 
 /// Control comes to where `known` is known with this state, and these values on the stack.
-fn arrive(known: &mut Option<(State, Vec<Value>)>, state: &State, values: &[Value]) {
-    match known {
-        Some((known, results)) => {
-            known.join(state);
-            for (known, value) in results.iter_mut().zip(values) {
-                *known = known.join(*value);
-            }
-        }
-        known => *known = Some((state.clone(), values.to_vec())),
+fn join((known, results): &mut (State, Vec<Value>), state: &State, values: &[Value]) {
+    known.join(state);
+    for (known, value) in results.iter_mut().zip(values) {
+        *known = known.join(*value);
     }
 }
 

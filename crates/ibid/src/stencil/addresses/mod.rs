@@ -266,7 +266,7 @@ impl Candidates {
         // Complements are numbers of their own.
         let checked = seen.checked.iter();
         numbers.extend(checked.map(|added| (-number(added), -number(added), added.0)));
-        numbers.extend(seen.others.iter().map(|other| (*other, *other, NONE)));
+        numbers.extend(seen.others.iter().map(|(start, end)| (*start, *end, NONE)));
         numbers.sort_unstable();
         numbers.dedup();
         let mut last: Option<(i64, u32)> = None;
