@@ -151,7 +151,7 @@ impl Follow {
                 to |= mask;
                 hides |= register.is_vector_register();
             }
-            // Nothing shorter is computed on with what a pointer is needed for.
+            // A pointer is read whole: a part of it is none.
             let is_whole = register.size() == POINTER as usize;
             let stays = matches!(used.access(), OpAccess::CondWrite | OpAccess::ReadCondWrite);
             let is_read = reads(used.access()) && is_operand(instruction, info, register);
@@ -602,20 +602,24 @@ mod tests {
     #[test]
     fn what_is_computed_from_it_is_followed() {
         // `lea rax, [rdi + 8]`, `lea rax, [rsi + rdi]`, `mov rax, [rdi + 8]`, `add rax, rdi`,
-        // `cmove rax, rdi`, `mov al, 1`.
+        // `cmove rax, rdi`, `xor rax, rdi`, `mov al, 1`, `nop`.
         let step: &[u8] = &[0x48, 0x8d, 0x47, 8];
         let index: &[u8] = &[0x48, 0x8d, 0x04, 0x3e];
         let load: &[u8] = &[0x48, 0x8b, 0x47, 8];
         let add: &[u8] = &[0x48, 0x01, 0xf8];
         let choose: &[u8] = &[0x48, 0x0f, 0x44, 0xc7];
+        let zero: &[u8] = &[0x48, 0x31, 0xf8];
         let part: &[u8] = &[0xb0, 1];
+        let nop: &[u8] = &[0x90];
         for (code, holds) in [
-            ([step, part], Maybe),
-            ([index, part], Maybe),
-            ([load, part], Never),
+            ([step, nop], Maybe),
+            ([index, nop], Maybe),
+            ([load, nop], Never),
             ([step, load], Never),
             ([load, add], Maybe),
             ([load, choose], Maybe),
+            ([load, zero], Never),
+            ([step, part], Never),
         ] {
             let code = [code[0], code[1], FROM_RAX];
             assert_eq!(follow(&code, &[]), [holds], "{code:x?}");
