@@ -170,6 +170,9 @@ const SMALLEST_VALUE: i32 = 256;
 /// No constant is aligned to more, in bytes.
 const LARGEST_ALIGNMENT: usize = 64;
 
+/// No instruction is shorter that has a number of four bytes in it.
+const SHORTEST: usize = 1 + 4;
+
 /// How far back a table's size may have been put into a register.
 const BACK: usize = 12;
 
@@ -240,8 +243,10 @@ impl<'s> Search<'s> {
                 if instruction.code() == Code::INVALID {
                     return Err(NoHoles::Undecodable);
                 }
-                let offsets = decoder.get_constant_offsets(&instruction);
-                self.look(&instruction, &offsets)?;
+                if instruction.len() >= SHORTEST {
+                    let offsets = decoder.get_constant_offsets(&instruction);
+                    self.look(&instruction, &offsets)?;
+                }
                 if let Some(follow) = &mut self.follow {
                     follow.step(&instruction);
                 }
