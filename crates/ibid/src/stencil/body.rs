@@ -171,7 +171,7 @@ pub(crate) fn split(
     if addresses == Addresses::Slots && hints.is_none() {
         split.find_slots(index);
     }
-    split.pinned |= !PLACE_SLOTS || addresses == Addresses::Literal || hinted;
+    split.pinned |= addresses == Addresses::Literal || hinted;
     split.write_body();
     split.branch_hints(hints)?;
     split.finish()
@@ -612,6 +612,9 @@ impl<'f, 'b> Split<'f, 'b> {
     /// Whether the places are parameters. What else lies behind them in the instance must not
     /// be named: those places are in the facts.
     fn has_place_slots(&self) -> bool {
+        if !PLACE_SLOTS {
+            return false;
+        }
         let pinned = self.pinned || self.needs_environment || self.needs_everything;
         !pinned && !self.instance_places.is_empty()
     }
