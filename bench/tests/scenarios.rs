@@ -10,6 +10,9 @@ use ibid_bench::{Benchmark, Machine, Subject, report};
 use test_module::{FUNCTIONS, test_module};
 use wasmtime::Engine;
 
+#[global_allocator]
+static ALLOCATOR: ibid::Watched = ibid::Watched::system();
+
 fn measured() -> (Subject, Outcome) {
     let engine = Engine::default();
     let older = Subject::new("older", &test_module(), &engine).unwrap();

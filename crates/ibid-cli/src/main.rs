@@ -13,6 +13,9 @@ mod progress;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: ibid::Watched = ibid::Watched::system();
+
 /// Compile WebAssembly for Wasmtime, and only the functions that changed.
 #[derive(Parser)]
 #[command(name = "ibid", version, about, arg_required_else_help = true)]

@@ -7,6 +7,7 @@ use crate::jobs::Job;
 use crate::module::Source;
 use crate::sentinels::Sentinels;
 use crate::stencil::FunctionParameters;
+use crate::watched;
 use ibid_store::{CacheStore, Entry};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -72,12 +73,22 @@ pub(crate) fn compile(
             (function, None)
         }
     };
-    compiler
+    let finishing = compiler
         .inlining_compiler()
-        .expect("Cranelift's compiler is one")
-        .finish_compiling(&mut function, body, &symbol)
-        .map_err(CodegenError::Compile)?;
+        .expect("Cranelift's compiler is one");
+    let values = finishing.size(&function) as usize;
+    let finish = || finishing.finish_compiling(&mut function, body, &symbol);
+    let (finished, may_have_grown) = match sentinels {
+        Some(_) => watched::table_growth(values, finish),
+        None => (finish(), false),
+    };
+    finished.map_err(CodegenError::Compile)?;
     let traffic = TRAFFIC.take();
+    let from_clif = traffic.found && traffic.inserted.is_none();
+    // Of what Cranelift's own cache gave it is not known.
+    if sentinels.is_some() && (may_have_grown || from_clif) {
+        return Err(CodegenError::Unstorable(Unstorable::Numbers));
+    }
     let code = function
         .code
         .downcast_ref()
@@ -99,7 +110,7 @@ pub(crate) fn compile(
         .map_err(|_| CodegenError::Unstorable(Unstorable::Malformed))?;
     Ok(Compiled {
         stencil,
-        from_clif: traffic.found && traffic.inserted.is_none(),
+        from_clif,
         clif_entry: traffic.inserted,
     })
 }

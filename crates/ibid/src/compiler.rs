@@ -10,6 +10,7 @@ use crate::pipeline::{self, Output, Refused};
 use crate::probe;
 use crate::progress::ProgressCallback;
 use crate::report::{Report, Stopwatch};
+use crate::watched;
 use crate::writer::Writer;
 use ibid_store::{CacheStore, Counters, Entry};
 use std::borrow::Cow;
@@ -76,7 +77,8 @@ pub struct Options {
     /// Let the addresses of static data be parameters, where a use analysis shows that the
     /// code's shape cannot depend on them, and where imported functions, tables and globals lie
     /// in the instance: a function whose data moved, or in a module that imports more, is not
-    /// compiled again. On by default; only for x86-64 targets.
+    /// compiled again. On by default; only for x86-64 targets, and only in a program whose
+    /// global allocator is [`Watched`](crate::Watched).
     pub address_slots: bool,
     /// Compile every reused function again, and fail if any of its bytes differs. Off
     /// by default.
@@ -414,7 +416,11 @@ impl Incremental {
         store: &Arc<dyn CacheStore>,
         options: &Options,
     ) -> Result<Incremental, Uncovered> {
-        let engine = EngineCompiler::of(engine, options.address_slots)?;
+        let address_slots = options.address_slots && watched::is_installed();
+        if options.address_slots && !address_slots {
+            tracing::info!("address slots are off: the program's allocator is not `ibid::Watched`");
+        }
+        let engine = EngineCompiler::of(engine, address_slots)?;
         let entries = Entries {
             fingerprint: engine.fingerprint,
             checked: store.is_checked(),

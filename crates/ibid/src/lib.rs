@@ -66,6 +66,7 @@ mod progress;
 mod report;
 mod sentinels;
 mod stencil;
+mod watched;
 mod writer;
 
 pub use bytes::Malformed;
@@ -79,3 +80,8 @@ pub use stencil::{FunctionParameters, FunctionStencil, RelSourceLoc, StencilKey}
 #[cfg(feature = "drop-facts")]
 #[doc(hidden)]
 pub use stencil::{KeyFact, drop_fact};
+pub use watched::Watched;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: Watched = Watched::system();

@@ -35,7 +35,6 @@ fn program(more: usize) -> String {
 }
 
 #[test]
-#[ignore = "places in the instance are not slots"]
 fn functions_are_found_whatever_is_imported_before() {
     let oracle = Oracle::new();
     assert_eq!(oracle.valid(&program(6)).functions.compiled, 6);
@@ -129,7 +128,6 @@ fn numbers_of_the_program_are_not_taken_for_places() {
 
 /// A frame so large that distances in it are also what stands for a place.
 #[test]
-#[ignore = "places in the instance are not slots"]
 fn large_frames_are_not_taken_for_the_instance() {
     let text = |more: usize| {
         let pads = "(import \"\" \"\" (func))".repeat(more);
@@ -157,7 +155,6 @@ fn large_frames_are_not_taken_for_the_instance() {
 
 /// Additions of numbers of 32 bits are none to the instance.
 #[test]
-#[ignore = "places in the instance are not slots"]
 fn additions_are_not_taken_for_places() {
     let text = |more: usize| {
         let pads = "(import \"\" \"\" (func))".repeat(more);

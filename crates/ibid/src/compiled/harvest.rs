@@ -30,6 +30,8 @@ pub(crate) enum Unstorable {
     Malformed,
     #[error("an address in a place where it cannot be found or filled in")]
     Addresses,
+    #[error("code that may depend on the addresses")]
+    Numbers,
 }
 
 impl From<NoHoles> for Unstorable {

@@ -149,10 +149,6 @@ impl Scratch {
     }
 }
 
-/// Whether places in the instance are slots. They are not: Wasmtime's code was found to depend on
-/// them (`docs/decisions/0008-place-slots.md`).
-const PLACE_SLOTS: bool = false;
-
 /// Splits the body of the function with index `index`.
 pub(crate) fn split(
     facts: &ModuleFacts,
@@ -612,9 +608,6 @@ impl<'f, 'b> Split<'f, 'b> {
     /// Whether the places are parameters. What else lies behind them in the instance must not
     /// be named: those places are in the facts.
     fn has_place_slots(&self) -> bool {
-        if !PLACE_SLOTS {
-            return false;
-        }
         let pinned = self.pinned || self.needs_environment || self.needs_everything;
         !pinned && !self.instance_places.is_empty()
     }
