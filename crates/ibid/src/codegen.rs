@@ -87,7 +87,7 @@ pub(crate) fn compile(
     let from_clif = traffic.found && traffic.inserted.is_none();
     // Of what Cranelift's own cache gave it is not known.
     if sentinels.is_some() && (may_have_grown || from_clif) {
-        return Err(CodegenError::Unstorable(Unstorable::Numbers));
+        return Err(CodegenError::Unstorable(Unstorable::Chance));
     }
     let code = function
         .code

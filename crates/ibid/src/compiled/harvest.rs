@@ -30,8 +30,8 @@ pub(crate) enum Unstorable {
     Malformed,
     #[error("an address in a place where it cannot be found or filled in")]
     Addresses,
-    #[error("code that may depend on the addresses")]
-    Numbers,
+    #[error("code that may depend on its addresses by chance")]
+    Chance,
 }
 
 impl From<NoHoles> for Unstorable {
