@@ -26,7 +26,6 @@ fn addresses_are_in_the_keys() {
         assert_eq!(report.address_slots.functions, 0);
         let expected = engine.precompile_module(&wasm).unwrap();
         assert!(compilation.artifact() == expected);
-        drop(compilation);
-        compiler.flush();
+        compilation.store();
     }
 }
