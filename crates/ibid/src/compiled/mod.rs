@@ -40,7 +40,7 @@
 //! Places are displacements, which the compiler does not share.
 //!
 //! `u32::MAX` stands for "none" in frame offsets, tags and contexts. Traps and address
-//! map are drawn in [`entries`]. The kind of the relocations is 1 for `X86CallPCRel4`
+//! map are drawn in `compiled/entries.rs`. The kind of the relocations is 1 for `X86CallPCRel4`
 //! (addend -4), 2 for `Arm64Call`, 3 for `RiscvCallPlt`, 4 for `S390xPLTRel32Dbl`
 //! (addend 2), and 0 if there are none. The unwind entry is one frame description entry
 //! of `.eh_frame` with its pointer to the common entry and its address left zero.
