@@ -298,12 +298,60 @@ impl Program {
         addresses
     }
 
-    /// Other addresses: all moved alike, one moved, two swapped, two made equal, or all anew.
+    /// A number that the compiler might make of the program's literals and these addresses.
+    fn made(&self, random: &mut Random, addresses: &[u64]) -> u64 {
+        let constants = self
+            .functions
+            .iter()
+            .flatten()
+            .filter_map(|item| match item {
+                Item::Operator(Instruction::I32Const(value)) => Some(i64::from(*value)),
+                Item::Operator(Instruction::I64Const(value)) => Some(*value),
+                _ => None,
+            });
+        let mut numbers: Vec<i64> = constants.collect();
+        numbers.extend(addresses.iter().map(|address| *address as i64));
+        // Mostly of those that are written one after the other.
+        let first = random.below(numbers.len());
+        let mut number = numbers[first];
+        for next in 1..2 + random.below(2) {
+            let other = match numbers.get(first + next) {
+                Some(other) if !random.one_in(4) => *other,
+                _ => *random.pick(&numbers),
+            };
+            let by = other as u32 % 64;
+            number = match random.below(13) {
+                0 => number.wrapping_add(other),
+                1 => number.wrapping_sub(other),
+                2 => number.wrapping_mul(other),
+                3 => number & other,
+                4 => number | other,
+                5 => number ^ other,
+                6 => number << by,
+                7 => number >> by,
+                8 => number.checked_div(other).unwrap_or(number),
+                9 => number.checked_rem(other).unwrap_or(number),
+                10 => (i128::from(u64::MAX) >> by)
+                    .checked_div(other.into())
+                    .unwrap_or(1) as i64,
+                11 => i64::from(number as i32),
+                _ => !number,
+            };
+        }
+        let number = u64::from(number.wrapping_add(random.below(3) as i64 - 1) as u32);
+        match self.memory.minimum * PAGE {
+            end if number > end => number % end,
+            _ => number,
+        }
+    }
+
+    /// Other addresses: all moved alike, one moved, two swapped, two made equal, one that the
+    /// compiler might make of other numbers, or all anew.
     pub(crate) fn moved(&self, random: &mut Random, addresses: &[u64]) -> Vec<u64> {
         let mut moved = addresses.to_vec();
         let distance = *random.pick(&[1, 4, 8, 16, 64, 120, 1000, 4096, 65_536, 1 << 20]);
         let (a, b) = (random.below(moved.len()), random.below(moved.len()));
-        match random.below(8) {
+        match random.below(11) {
             0..3 => moved.iter_mut().for_each(|address| *address += distance),
             3 => moved
                 .iter_mut()
@@ -311,6 +359,7 @@ impl Program {
             4 => moved[a] += distance,
             5 => moved.swap(a, b),
             6 => moved[a] = moved[b],
+            7..10 => moved[a] = self.made(random, addresses),
             _ => moved = self.addresses(random, addresses.len()),
         }
         moved
@@ -474,6 +523,36 @@ impl Generator<'_> {
         self.items.push(Item::Constant(number, added, wide));
     }
 
+    /// One literal after the other, on something unknown.
+    fn chain(&mut self, wide: bool) {
+        let (locals, subtract): (&[u32], _) = match wide {
+            true => (&WIDE, Instruction::I64Sub),
+            false => (&NARROW, Instruction::I32Sub),
+        };
+        let local = *self.random.pick(locals);
+        self.put(Instruction::LocalGet(local));
+        if self.random.one_in(4) {
+            let other = *self.random.pick(locals);
+            self.put(Instruction::LocalGet(other));
+            self.put(subtract);
+        }
+        for _ in 0..2 + self.random.below(3) {
+            let literal = match self.random.below(3) {
+                0 => *self.random.pick(LITERALS),
+                _ => (self.random.number() >> self.random.below(64)) as i64,
+            };
+            let operators = if wide {
+                self.put(Instruction::I64Const(literal));
+                WIDE_BINARY
+            } else {
+                self.put(Instruction::I32Const(literal as i32));
+                NARROW_BINARY
+            };
+            let operator = self.random.pick(operators).clone();
+            self.put(operator);
+        }
+    }
+
     /// An index into a memory: mostly an address, alone or with something added.
     fn index(&mut self) {
         if self.wide {
@@ -518,7 +597,7 @@ impl Generator<'_> {
         let choice = if self.depth > 4 {
             self.random.below(4)
         } else {
-            self.random.below(15)
+            self.random.below(17)
         };
         self.deeper(|this| match choice {
             0 | 1 => this.address(false),
@@ -576,6 +655,7 @@ impl Generator<'_> {
                     this.put(Instruction::GlobalGet(global));
                 }
             },
+            14 | 15 => this.chain(false),
             _ => this.odd_narrow(),
         });
     }
@@ -626,7 +706,7 @@ impl Generator<'_> {
         let choice = if self.depth > 4 {
             self.random.below(4)
         } else {
-            self.random.below(13)
+            self.random.below(15)
         };
         self.deeper(|this| match choice {
             0 | 1 => this.address(true),
@@ -663,6 +743,7 @@ impl Generator<'_> {
                 let access = this.access(WIDE_LOADS);
                 this.items.push(access);
             }
+            12 | 13 => this.chain(true),
             _ => {
                 this.wide();
                 this.wide();

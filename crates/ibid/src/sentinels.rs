@@ -151,6 +151,7 @@ fn assign(slots: &Slots, addresses: &AddressFacts) -> Option<Vec<Sentinel>> {
     ]
     .map(|(class, range)| {
         let count = slots.classes.iter().filter(|other| **other == class);
+        let range = (range.0.max(slots.made), range.1);
         Spread::new(range, count.count(), class.window())
     });
     let sentinel = |class: &Class| {

@@ -123,6 +123,100 @@ fn addresses_that_do_not_fit_are_compiled() {
     );
 }
 
+/// The compiler makes numbers of literals, without a source location of their own; an address
+/// that is such a number would share it.
+#[test]
+fn addresses_that_the_compiler_makes_of_literals_are_literal() {
+    // Loads make room in the compiler's tables: where one grows, a function has no slots.
+    let loads = "(drop (i32.load (local.get $x)))".repeat(12);
+    let text = |number: &str, address: u32| {
+        format!(
+            "(module (memory 64) (data (i32.const 2000) \"x\") (func $f (param i32))
+               (func (param $x i32) (param $y i32) (param $w i64) {loads}
+                 (i32.store (i32.const 16) {number})
+                 (call $f (i32.const {address}))))"
+        )
+    };
+    let expressions = [
+        // On the way to a remainder of constants.
+        ("(i32.rem_s (i32.const 558105) (i32.const 1024))", 558_080),
+        ("(i32.rem_s (i32.const 558105) (i32.const 1000))", 558_000),
+        // Two literals become one.
+        (
+            "(i32.or (i32.or (local.get $x) (i32.const 0x592)) (i32.const 0x80000))",
+            0x80592,
+        ),
+        (
+            "(i32.and (i32.and (local.get $x) (i32.const 0xff592)) (i32.const 0x80fff))",
+            0x80592,
+        ),
+        (
+            "(i32.xor (i32.xor (local.get $x) (i32.const 0x7f592)) (i32.const 0xff000))",
+            0x80592,
+        ),
+        (
+            "(i32.mul (i32.mul (local.get $x) (i32.const 5003)) (i32.const 101))",
+            505_303,
+        ),
+        (
+            "(i32.add (i32.add (local.get $x) (i32.const 300001)) (i32.const 258079))",
+            558_080,
+        ),
+        (
+            "(i32.sub (i32.const 300001) (i32.add (local.get $x) (i32.const -258079)))",
+            558_080,
+        ),
+        (
+            "(i32.eq (i32.add (local.get $x) (i32.const -8)) (i32.const 558072))",
+            558_080,
+        ),
+        (
+            "(i32.eq (i32.mul (local.get $x) (i32.const 3)) (i32.const 1674240))",
+            558_080,
+        ),
+        // So do those of two operands.
+        (
+            "(i32.and (i32.and (local.get $x) (i32.const 0xff592))
+               (i32.and (local.get $y) (i32.const 0x80fff)))",
+            0x80592,
+        ),
+        (
+            "(i32.add (i32.add (local.get $x) (i32.const 300001))
+               (i32.add (local.get $y) (i32.const 258079)))",
+            558_080,
+        ),
+        (
+            "(i32.add (select (i32.const 300001) (i32.const 5) (local.get $x))
+               (i32.const 258079))",
+            558_080,
+        ),
+        // Shifts there and back are a mask.
+        (
+            "(i32.and (i32.shl (i32.shr_u (local.get $x) (i32.const 8)) (i32.const 8))
+               (i32.const 0x805ff))",
+            0x80500,
+        ),
+        // What divides by a constant.
+        ("(i32.div_u (local.get $x) (i32.const 8191))", 1_048_704),
+        ("(i32.rem_u (local.get $x) (i32.const 641))", 6_700_417 / 2),
+        // Zero, but the compiler has to find that out.
+        (
+            "(i32.or (i32.add (i32.xor (local.get $x) (local.get $x)) (i32.const 0x80502))
+               (i32.const 0x80090))",
+            0x80592,
+        ),
+    ];
+    let oracle = Oracle::new();
+    for (number, address) in expressions {
+        oracle.valid(&text(number, 1_500_002));
+        let report = oracle.valid(&text(number, 2_500_002));
+        assert_eq!(compiled(&report), (0, 1), "{number}");
+        for address in [address, address - 1, address + 1] {
+            oracle.valid(&text(number, address));
+        }
+    }
+}
+
 /// The primitives, by hand.
 #[test]
 fn a_stencil_with_slots_is_applied_to_other_addresses() {

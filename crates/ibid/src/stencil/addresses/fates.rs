@@ -17,6 +17,10 @@ pub(super) struct Fates {
     /// slots' are.
     others: Vec<(i64, i64)>,
     range: Range<i64>,
+    /// Of those that are elsewhere, the ones that a sentinel could be.
+    large: Vec<u32>,
+    /// The compiler may make constants up to this of others, in ways that are not followed.
+    made: u32,
     /// By slot: the largest constant that may be folded into it besides these.
     reach: Vec<u32>,
 }
@@ -32,13 +36,22 @@ pub(super) struct Numbers {
     pub(super) checked: Vec<(u32, i32)>,
     /// From where to where constants lie that are no slot's.
     pub(super) others: Vec<(i64, i64)>,
+    /// Those that a sentinel could be.
+    pub(super) large: Vec<u32>,
+    /// Any constant up to this may be there.
+    pub(super) made: u32,
 }
+
+/// No address is larger than this.
+const HIGHEST: i64 = 1 << 31;
 
 impl Fates {
     /// Of slots whose numbers are all in `range`.
     pub(super) fn new(slots: usize, range: Range<i64>) -> Fates {
         Fates {
             range,
+            large: Vec::new(),
+            made: 0,
             same: (0..slots as u32).collect(),
             literal: vec![false; slots],
             addends: Vec::new(),
@@ -112,12 +125,23 @@ impl Fates {
                 list.dedup();
                 list
             });
+        let mut others = std::mem::take(&mut self.others);
+        let made = i64::from(self.made);
+        others.push((-made, made));
         Numbers {
             constants,
             folded,
             checked,
-            others: std::mem::take(&mut self.others),
+            others,
+            large: std::mem::take(&mut self.large),
+            made: self.made,
         }
+    }
+
+    /// The compiler may make a constant of this magnitude, or any smaller one, of others that
+    /// are no slots'.
+    pub(super) fn made(&mut self, bound: u32) {
+        self.made = self.made.max(bound);
     }
 
     /// The compiler sees a constant that is no slot's. As a number of 32 bits it is another one,
@@ -127,6 +151,9 @@ impl Fates {
         let mut number = |number: i64| {
             if self.range.contains(&number) {
                 self.others.push((number - 1, number + 1));
+            }
+            if (super::LARGE.into()..HIGHEST).contains(&number) {
+                self.large.push(number as u32);
             }
         };
         number(value);

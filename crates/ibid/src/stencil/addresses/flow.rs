@@ -6,8 +6,10 @@
 //! constant literal.
 
 use super::AddressFacts;
+use super::arithmetic::{Arithmetic, Binary};
 use super::fates::Fates;
 use super::fold::fold;
+use super::numbers::{Few, Sets, Shown};
 use super::survey::{Loop, global_bit};
 use super::value::{ANY, Value, magnitude};
 use crate::stencil::facts::{GlobalRead, ModuleFacts};
@@ -36,19 +38,20 @@ pub(super) struct Walk<'w> {
     /// By mention.
     slots: &'w [u32],
     /// By slot: its address.
-    values: &'w [u32],
+    pub(super) values: &'w [u32],
     /// By slot: the largest constant that may be folded into it.
     windows: &'w [u32],
     loops: &'w [Loop],
     unchanged: &'w mut Unchanged,
-    fates: Fates,
+    pub(super) fates: Fates,
     next_mention: usize,
     next_loop: usize,
     frames: Vec<Frame>,
     /// Of the innermost frame: code is reachable; values on the stack below its own.
     live: bool,
     height: usize,
-    stack: Vec<Value>,
+    pub(super) stack: Vec<Value>,
+    pub(super) sets: Sets,
     state: State,
     /// Memory of states that are not needed any more.
     spare: Vec<Vec<Value>>,
@@ -66,6 +69,8 @@ struct State {
     stored: Stored,
     /// Which globals were set since the last call: [`global_bit`] of each.
     globals_set: u64,
+    /// What they were set to, or memory holds.
+    global: Value,
 }
 
 /// The last store to the first memory since the last call.
@@ -145,6 +150,7 @@ impl<'w> Walk<'w> {
             live: true,
             height: 0,
             stack: Vec::new(),
+            sets: Sets::default(),
             state: State::default(),
             spare: Vec::new(),
             copied: 0,
@@ -181,7 +187,7 @@ impl<'w> Walk<'w> {
         Ok((self.fates, self.again))
     }
 
-    fn live(&self) -> bool {
+    pub(super) fn live(&self) -> bool {
         self.live
     }
 
@@ -196,11 +202,11 @@ impl<'w> Walk<'w> {
         self.failed = true;
     }
 
-    fn push(&mut self, value: Value) {
+    pub(super) fn push(&mut self, value: Value) {
         self.stack.push(value);
     }
 
-    fn pop(&mut self) -> Value {
+    pub(super) fn pop(&mut self) -> Value {
         self.take().used()
     }
 
@@ -213,7 +219,7 @@ impl<'w> Walk<'w> {
     }
 
     /// A use that code may depend on.
-    fn literal(&mut self, value: Value) {
+    pub(super) fn literal(&mut self, value: Value) {
         if let Some(slot) = value.slot() {
             self.fates.literal(slot);
         }
@@ -249,7 +255,7 @@ impl<'w> Walk<'w> {
         self.push(value);
     }
 
-    fn address(&mut self, slot: u32, addend: i64) -> Value {
+    pub(super) fn address(&mut self, slot: u32, addend: i64) -> Value {
         match i32::try_from(addend) {
             Ok(addend) if addend.unsigned_abs() <= self.window(slot) => {
                 self.fates.add(slot, addend);
@@ -257,7 +263,7 @@ impl<'w> Walk<'w> {
             }
             _ => {
                 self.fates.literal(slot);
-                Value::Derived(ANY)
+                self.number(i64::from(self.values[slot as usize]).wrapping_add(addend))
             }
         }
     }
@@ -267,114 +273,22 @@ impl<'w> Walk<'w> {
         self.windows.get(slot as usize).copied().unwrap_or(0)
     }
 
-    fn sum(&mut self, slot: u32, bound: u32) -> Value {
+    /// A slot's address and something else, in which a constant of up to `bound` may be, all
+    /// together `exact` if that is known.
+    pub(super) fn sum(&mut self, slot: u32, bound: u32, exact: Option<i64>) -> Value {
         if bound <= self.window(slot) {
             self.fates.reach(slot, bound);
-            Value::Sum { slot, bound }
-        } else {
-            self.fates.literal(slot);
-            Value::Derived(ANY)
+            let exact = exact.and_then(|exact| i16::try_from(exact).ok());
+            return Value::Sum { slot, bound, exact };
         }
-    }
-
-    fn add(&mut self, a: Value, b: Value) -> Value {
-        let bound = a.bound().saturating_add(b.bound());
-        match (a.kept(), b.kept()) {
-            (Value::Address { slot, addend }, Value::Const(constant))
-            | (Value::Const(constant), Value::Address { slot, addend }) => {
-                self.address(slot, constant.saturating_add(addend.into()))
-            }
-            (Value::Condition(_), _) | (_, Value::Condition(_)) => self.neither(a, b),
-            (a, b) => match (a.linear(), b.linear()) {
-                (Some(_), Some(_)) => self.neither(a, b),
-                (Some(slot), None) | (None, Some(slot)) => self.sum(slot, bound),
-                (None, None) => moved(a, b, bound),
-            },
+        self.fates.literal(slot);
+        let address = self.values[slot as usize];
+        if let Some(exact) = exact {
+            return self.made([exact.wrapping_add(address.into())].into_iter());
         }
-    }
-
-    fn subtract(&mut self, a: Value, b: Value) -> Value {
-        let bound = a.bound().saturating_add(b.bound());
-        match (a.kept(), b.kept()) {
-            (Value::Address { slot, addend }, Value::Const(constant)) => {
-                self.address(slot, i64::from(addend).saturating_sub(constant))
-            }
-            (Value::Condition(_), _) | (_, Value::Condition(_)) => self.neither(a, b),
-            (a, b) => match (a.linear(), b.linear()) {
-                (Some(slot), None) => self.sum(slot, bound),
-                (None, None) if b.constant().is_some() => moved(a, b, bound),
-                (None, None) => Value::Derived(bound),
-                (_, Some(_)) => self.neither(a, b),
-            },
-        }
-    }
-
-    fn neither(&mut self, a: Value, b: Value) -> Value {
-        self.literal(a);
-        self.literal(b);
-        Value::Derived(ANY)
-    }
-
-    fn compare(&mut self, a: Value, b: Value) -> Value {
-        match (a, b) {
-            (Value::Address { slot, .. }, Value::Plain)
-            | (Value::Plain, Value::Address { slot, .. }) => Value::Condition(slot),
-            // Every address is larger than a small constant.
-            (Value::Address { addend, .. }, b) if is_small(addend, b) => Value::Derived(1),
-            (a, Value::Address { addend, .. }) if is_small(addend, a) => Value::Derived(1),
-            (a, b) => {
-                self.literal(a);
-                self.literal(b);
-                Value::Derived(1)
-            }
-        }
-    }
-
-    /// Shifts, products, divisions: an opaque operand does not show its constants through them,
-    /// and with a constant they fold only if it does.
-    fn shift(&mut self, a: Value, b: Value) -> Value {
-        self.literal(a);
-        self.literal(b);
-        match (a.kept(), b.kept()) {
-            // By nothing, or by one, is what it was.
-            (Value::Moved(bound), Value::Const(_)) | (Value::Const(_), Value::Moved(bound)) => {
-                Value::Derived(bound)
-            }
-            (
-                Value::Plain | Value::Derived(0),
-                Value::Const(_) | Value::Plain | Value::Derived(0),
-            )
-            | (Value::Const(_), Value::Plain | Value::Derived(0)) => Value::Derived(0),
-            _ => Value::Derived(ANY),
-        }
-    }
-
-    /// What folds to a small constant is multiplied with another.
-    fn multiply(&mut self, a: Value, b: Value) -> Value {
-        match (a.kept(), b.kept()) {
-            (Value::Moved(bound) | Value::Derived(bound), Value::Const(factor))
-            | (Value::Const(factor), Value::Moved(bound) | Value::Derived(bound)) => {
-                Value::Derived(bound.saturating_mul(magnitude(factor)))
-            }
-            (a, b) => self.shift(a, b),
-        }
-    }
-
-    fn shift_left(&mut self, a: Value, b: Value) -> Value {
-        match (a.kept(), b.kept()) {
-            (Value::Moved(bound) | Value::Derived(bound), Value::Const(by @ 0..16)) => {
-                Value::Derived(bound.saturating_mul(1 << by))
-            }
-            (a, b) => self.shift(a, b),
-        }
-    }
-
-    /// A mask or remainder: whatever the operand is, what comes out is no larger.
-    fn limit(&mut self, a: Value, b: Value) -> Value {
-        match (a.kept(), b.kept()) {
-            (Value::Derived(_), Value::Const(limit @ 1..)) => Value::Derived(magnitude(limit)),
-            (a, b) => self.shift(a, b),
-        }
+        let bound = address.saturating_add(bound);
+        self.fates.made(bound);
+        Value::Derived(bound)
     }
 
     /// What a branch or a `select` looks at: a comparison, or whether a number is zero.
@@ -394,19 +308,37 @@ impl<'w> Walk<'w> {
             self.literal(a);
             self.literal(b);
         }
-        let bound = a.bound().max(b.bound());
+        let bound = self.bound(a).max(self.bound(b));
         let value = match (a.linear(), b.linear()) {
             (Some(a), Some(b)) => {
                 self.fates.unite(a, b);
                 if self.window(a) != self.window(b) {
                     self.fates.literal(a);
                 }
-                self.sum(a, bound)
+                self.sum(a, bound, None)
             }
-            (Some(slot), None) | (None, Some(slot)) => self.sum(slot, bound),
-            (None, None) => Value::Derived(bound),
+            (Some(slot), None) | (None, Some(slot)) => self.sum(slot, bound, None),
+            (None, None) => self.either(a, b),
         };
         self.push(value);
+    }
+
+    /// One of two values that are no slots'.
+    fn either(&mut self, a: Value, b: Value) -> Value {
+        a.either(b, &mut self.sets)
+    }
+
+    /// The value, or what memory holds in its place.
+    pub(super) fn forwarded(&mut self, value: Value) -> Value {
+        match value.constant() {
+            Some(constant) => Value::showing(Few::of([constant]), &mut self.sets),
+            None => value,
+        }
+    }
+
+    /// The bound on constants in a value that addition may bring together with others.
+    pub(super) fn bound(&self, value: Value) -> u32 {
+        value.bound(&self.sets)
     }
 
     /// The address of an access. Returns whether it may be a constant.
@@ -423,13 +355,13 @@ impl<'w> Walk<'w> {
         let fits = match address {
             Value::Address { slot, .. } | Value::Sum { slot, .. } => {
                 let window = u64::from(self.window(slot));
-                let near = memarg.offset.saturating_add(address.bound().into()) <= window;
+                let near = memarg.offset.saturating_add(self.bound(address).into()) <= window;
                 if !unchecked || !near {
                     self.literal(address);
                 } else if let Value::Address { addend, .. } = address {
                     self.fates.fold(slot, addend + memarg.offset as i32);
                 } else {
-                    let bound = address.bound() + memarg.offset as u32;
+                    let bound = self.bound(address) + memarg.offset as u32;
                     self.fates.reach(slot, bound);
                 }
                 false
@@ -438,13 +370,25 @@ impl<'w> Walk<'w> {
                 self.literal(address);
                 false
             }
-            Value::Plain | Value::Round(_) | Value::Moved(_) | Value::Derived(0) => {
+            Value::Plain
+            | Value::Round(_)
+            | Value::Over { .. }
+            | Value::Set(Sets::ZERO | Sets::FLAG) => {
                 let checked =
                     size.filter(|_| !unchecked && self.addresses.is_complement_checked(memarg));
                 if let (Some(slot), Some(size)) = (offset_slot, checked) {
                     self.fates.check(slot, size);
                 }
                 unchecked || checked.is_some()
+            }
+            Value::Set(set) => {
+                if let Shown::Few(few) = self.sets.get(set) {
+                    for number in few.numbers() {
+                        let offset = memarg.offset.cast_signed();
+                        self.fates.number(number.wrapping_add(offset));
+                    }
+                }
+                false
             }
             Value::Derived(_) => false,
             // As an index it is not negative.
@@ -517,7 +461,7 @@ impl<'w> Walk<'w> {
             ) => {
                 let same = fixed || stored_fixed || offset == memarg.offset;
                 if wide == stored_wide && (same || !self.is_narrow_memory()) {
-                    value
+                    self.forwarded(value)
                 } else {
                     Value::Plain
                 }
@@ -629,6 +573,9 @@ impl<'w> Walk<'w> {
             self.literal(self.stack[index]);
             self.stack[index] = Value::Derived(ANY);
         }
+        if self.state.globals_set == 0 {
+            self.state.global = Value::Plain;
+        }
         self.state.globals_set |= this.globals_set;
         for local in &this.assigned {
             let Some(value) = self.state.locals.get(*local as usize).copied() else {
@@ -638,10 +585,12 @@ impl<'w> Walk<'w> {
             // Where it does not, the local keeps its value.
             let changed = !self.unchanged.contains(&(number, *local));
             self.state.locals[*local as usize] = match value {
-                Value::Plain | Value::Round(_) | Value::Moved(_) | Value::Derived(_) => value,
-                Value::Const(constant) | Value::Direct(constant) if !changed => {
-                    Value::Derived(magnitude(constant))
-                }
+                Value::Plain
+                | Value::Round(_)
+                | Value::Over { .. }
+                | Value::Set(_)
+                | Value::Derived(_) => value,
+                Value::Const(_) | Value::Direct(_) if !changed => self.forwarded(value),
                 _ if !changed => value,
                 _ => {
                     self.rounds += 1;
@@ -703,7 +652,7 @@ impl<'w> Walk<'w> {
         }
         let first = self.stack.len() - results;
         if let Some(known) = &mut self.frames[index].end {
-            join(known, &self.state, &self.stack[first..]);
+            join(known, &self.state, &self.stack[first..], &mut self.sets);
             self.count_copy();
         } else {
             let state = self.copy_state();
@@ -785,7 +734,7 @@ impl<'w> Walk<'w> {
         {
             match &mut frame.end {
                 Some(known) => {
-                    join(known, &state, &values);
+                    join(known, &state, &values, &mut self.sets);
                     self.spare.push(state.locals);
                 }
                 end => *end = Some((state, values)),
@@ -827,7 +776,7 @@ impl<'w> Walk<'w> {
             let window = address.linear().map_or(0, |slot| self.window(slot));
             // What is added is never negative.
             let small = constant.is_none_or(|length| (0..=i64::from(window)).contains(&length))
-                && length.bound().saturating_add(address.bound()) <= window;
+                && self.bound(length).saturating_add(self.bound(*address)) <= window;
             match *address {
                 Value::Address { slot, addend } if slots && small => {
                     if let Some(length) = constant {
@@ -837,13 +786,13 @@ impl<'w> Walk<'w> {
                         }
                     }
                 }
-                Value::Sum { slot, bound } if slots && small => {
+                Value::Sum { slot, bound, .. } if slots && small => {
                     let copied = if constant.is_some() {
                         INLINE_COPY as u32
                     } else {
                         0
                     };
-                    let added = length.bound().max(copied);
+                    let added = self.bound(length).max(copied);
                     self.fates.reach(slot, bound.saturating_add(added));
                 }
                 address => self.literal(address),
@@ -862,9 +811,9 @@ impl<'w> Walk<'w> {
                     Some(slot) => Value::Sum {
                         slot,
                         bound: self.window(slot),
+                        exact: None,
                     },
-                    None if value == Value::Plain => Value::Plain,
-                    None => Value::Derived(ANY),
+                    None => self.forwarded(value),
                 })
             }
             Stored::Nothing => Stored::Nothing,
@@ -937,6 +886,7 @@ impl<'w> Walk<'w> {
                 let value = match self.facts.global_read(*global_index) {
                     Some(GlobalRead::Constant(value)) => Value::Const(value),
                     Some(GlobalRead::Opaque) if !is_set => Value::Plain,
+                    Some(GlobalRead::Opaque) => self.state.global,
                     Some(_) => Value::Derived(ANY),
                     None => return self.fail(),
                 };
@@ -944,7 +894,11 @@ impl<'w> Walk<'w> {
             }
             Operator::GlobalSet { global_index } => {
                 let value = self.pop();
-                self.literal(value);
+                let value = self.seen(value);
+                self.state.global = match self.state.globals_set {
+                    0 => self.forwarded(value),
+                    _ => self.either(self.state.global, value),
+                };
                 self.state.globals_set |= global_bit(*global_index);
             }
             Operator::Br { relative_depth } => {
@@ -975,30 +929,8 @@ impl<'w> Walk<'w> {
                 self.pop();
             }
             Operator::Select | Operator::TypedSelect { .. } => self.select(),
-            Operator::I32WrapI64 => {
-                let value = match self.pop() {
-                    Value::Const(value) | Value::Direct(value) => {
-                        let value = i64::from(value as i32);
-                        self.fates.number(value);
-                        Value::Const(value)
-                    }
-                    Value::Plain => Value::Moved(0),
-                    value => value,
-                };
-                self.push(value);
-            }
-            Operator::I64ExtendI32S | Operator::I64ExtendI32U => {
-                let value = self.pop();
-                let signed = matches!(operator, Operator::I64ExtendI32S);
-                self.push(match value {
-                    Value::Const(value) | Value::Direct(value) => Value::Const(if signed {
-                        i64::from(value as i32)
-                    } else {
-                        i64::from(value as u32)
-                    }),
-                    Value::Plain => Value::Moved(0),
-                    value => value,
-                });
+            Operator::I32WrapI64 | Operator::I64ExtendI32S | Operator::I64ExtendI32U => {
+                self.convert(operator);
             }
             Operator::I32Eqz | Operator::I64Eqz => {
                 let value = match self.pop() {
@@ -1050,68 +982,12 @@ impl<'w> Walk<'w> {
             return false;
         };
         for index in first..self.stack.len() {
-            self.literal(self.stack[index]);
+            self.seen(self.stack[index]);
         }
         self.stack.truncate(first);
-        self.fates.number(folded);
-        self.push(Value::Const(folded));
+        let folded = self.number(folded);
+        self.push(folded);
         true
-    }
-
-    /// Whether a rule knows more of the two values on top of the stack than that they are
-    /// constants.
-    fn is_address_and_constant(&self, small: bool) -> bool {
-        let [.., a, b] = self.stack[..] else {
-            return false;
-        };
-        let known = |a: Value, b: Value| match a {
-            Value::Address { addend, .. } if small => is_small(addend, b),
-            Value::Address { .. } => b.constant().is_some(),
-            _ => false,
-        };
-        known(a, b) || known(b, a)
-    }
-
-    /// Whether a rule keeps an address an address although both operands are constants.
-    fn keeps_address(&self, arithmetic: Arithmetic) -> bool {
-        match arithmetic {
-            Arithmetic::Add => self.is_address_and_constant(false),
-            Arithmetic::Compare => self.is_address_and_constant(true),
-            Arithmetic::Subtract => matches!(
-                self.stack[..],
-                [
-                    ..,
-                    Value::Address { .. },
-                    Value::Const(_) | Value::Direct(_)
-                ]
-            ),
-            _ => false,
-        }
-    }
-
-    fn arithmetic(&mut self, arithmetic: Arithmetic) {
-        if !self.live() {
-            return;
-        }
-        let (b, a) = (self.pop(), self.pop());
-        let value = match arithmetic {
-            Arithmetic::Add => self.add(a, b),
-            Arithmetic::Subtract => self.subtract(a, b),
-            Arithmetic::Compare => self.compare(a, b),
-            Arithmetic::Shift => self.shift(a, b),
-            Arithmetic::Multiply => self.multiply(a, b),
-            Arithmetic::ShiftLeft => self.shift_left(a, b),
-            Arithmetic::Limit => self.limit(a, b),
-            Arithmetic::Mix => self.mix(a, b),
-        };
-        self.push(value);
-    }
-
-    fn mix(&mut self, a: Value, b: Value) -> Value {
-        match (a.slot(), b.slot()) {
-            (None, None) => Value::Derived(a.bound().saturating_add(b.bound())),
-            _ => self.neither(a, b),
-        }
     }
 
     /// Operators that use their operands in any way, and give something new.
@@ -1164,43 +1040,33 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// Whether `value` is a constant below every address that `addend` is added to.
-fn is_small(addend: i32, value: Value) -> bool {
-    let distance = value.bound().saturating_add(addend.unsigned_abs());
-    value.constant().is_some() && distance < super::SMALLEST / 2
-}
-
-/// An opaque value and what may be a constant, added.
-fn moved(a: Value, b: Value, bound: u32) -> Value {
-    let (opaque, other) = if a.constant().is_some() {
-        (b, a)
-    } else {
-        (a, b)
-    };
-    if opaque.is_never_constant() && other.constant().is_some() {
-        Value::Moved(bound)
-    } else {
-        Value::Derived(bound)
-    }
-}
-
 impl State {
-    fn join(&mut self, other: &State) {
+    fn join(&mut self, other: &State, sets: &mut Sets) {
         for (known, value) in self.locals.iter_mut().zip(&other.locals) {
-            *known = known.join(*value);
+            *known = known.join(*value, sets);
         }
         if self.stored != other.stored {
             self.stored = Stored::Nothing;
         }
+        self.global = match (self.globals_set, other.globals_set) {
+            (_, 0) => self.global,
+            (0, _) => other.global,
+            _ => self.global.either(other.global, sets),
+        };
         self.globals_set |= other.globals_set;
     }
 }
 
 /// Control comes to where `known` is known with this state, and these values on the stack.
-fn join((known, results): &mut (State, Vec<Value>), state: &State, values: &[Value]) {
-    known.join(state);
+fn join(
+    (known, results): &mut (State, Vec<Value>),
+    state: &State,
+    values: &[Value],
+    sets: &mut Sets,
+) {
+    known.join(state, sets);
     for (known, value) in results.iter_mut().zip(values) {
-        *known = known.join(*value);
+        *known = known.join(*value, sets);
     }
 }
 
@@ -1219,19 +1085,6 @@ impl Frame {
     }
 }
 
-/// What is known of an operator on two integers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Arithmetic {
-    Add,
-    Subtract,
-    Compare,
-    Shift,
-    Multiply,
-    ShiftLeft,
-    Limit,
-    Mix,
-}
-
 /// What the walk does at an operator.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rule {
@@ -1239,11 +1092,13 @@ enum Rule {
     Generic,
     /// The result is opaque, whatever the operands are.
     Opaque,
+    /// No rule sees a constant of the operands through it, and it never gives one.
+    Hidden,
     /// The result is a small number.
     Small,
     Special,
-    /// An operator on two integers.
-    Binary(Arithmetic),
+    /// An operator on two integers, with 64 bits or 32.
+    Binary(Arithmetic, bool),
     /// An operator on an integer that needs no rule but that for constants.
     Unary,
     /// A load or store; `wide` is whether it has 64 bits, or 32, and nothing for others.
@@ -1338,6 +1193,10 @@ const fn is_known(proposal: &str) -> bool {
     )
 }
 
+const fn binary(name: &[u8], arithmetic: Arithmetic) -> Rule {
+    Rule::Binary(arithmetic, starts_with(name, b"I64"))
+}
+
 const fn rule(proposal: &str, name: &str, arguments: &[&str]) -> Rule {
     if !is_known(proposal) {
         return Rule::GiveUp;
@@ -1347,20 +1206,33 @@ const fn rule(proposal: &str, name: &str, arguments: &[&str]) -> Rule {
     }
     let name = name.as_bytes();
     match name {
-        b"I32Add" | b"I64Add" => return Rule::Binary(Arithmetic::Add),
-        b"I32Sub" | b"I64Sub" => return Rule::Binary(Arithmetic::Subtract),
-        b"I32Mul" | b"I64Mul" => return Rule::Binary(Arithmetic::Multiply),
-        b"I32Shl" | b"I64Shl" => return Rule::Binary(Arithmetic::ShiftLeft),
-        b"I32And" | b"I64And" | b"I32RemU" | b"I64RemU" => return Rule::Binary(Arithmetic::Limit),
-        b"I32ShrS" | b"I64ShrS" | b"I32ShrU" | b"I64ShrU" | b"I32Rotl" | b"I64Rotl"
-        | b"I32Rotr" | b"I64Rotr" | b"I32DivS" | b"I64DivS" | b"I32DivU" | b"I64DivU"
-        | b"I32RemS" | b"I64RemS" => return Rule::Binary(Arithmetic::Shift),
-        b"I32Or" | b"I64Or" | b"I32Xor" | b"I64Xor" => return Rule::Binary(Arithmetic::Mix),
+        b"I32Add" | b"I64Add" => return binary(name, Arithmetic::Add),
+        b"I32Sub" | b"I64Sub" => return binary(name, Arithmetic::Subtract),
+        b"I32Mul" | b"I64Mul" => return binary(name, Arithmetic::Multiply),
+        b"I32And" | b"I64And" => return binary(name, Arithmetic::And),
+        b"I32Or" | b"I64Or" => return binary(name, Arithmetic::Or),
+        b"I32Xor" | b"I64Xor" => return binary(name, Arithmetic::Xor),
+        b"I32Shl" | b"I64Shl" => return binary(name, Arithmetic::ShiftLeft),
+        b"I32ShrS" | b"I64ShrS" | b"I32ShrU" | b"I64ShrU" => {
+            return binary(name, Arithmetic::ShiftRight);
+        }
+        b"I32Rotl" | b"I64Rotl" | b"I32Rotr" | b"I64Rotr" => {
+            return binary(name, Arithmetic::Rotate);
+        }
+        b"I32DivS" | b"I64DivS" | b"I32DivU" | b"I64DivU" => {
+            return binary(name, Arithmetic::Divide);
+        }
+        b"I32RemS" | b"I64RemS" | b"I32RemU" | b"I64RemU" => {
+            return binary(name, Arithmetic::Remainder);
+        }
         b"I32Eq" | b"I32Ne" | b"I32LtS" | b"I32LtU" | b"I32GtS" | b"I32GtU" | b"I32LeS"
         | b"I32LeU" | b"I32GeS" | b"I32GeU" | b"I64Eq" | b"I64Ne" | b"I64LtS" | b"I64LtU"
         | b"I64GtS" | b"I64GtU" | b"I64LeS" | b"I64LeU" | b"I64GeS" | b"I64GeU" => {
-            return Rule::Binary(Arithmetic::Compare);
+            return binary(name, Arithmetic::Compare);
         }
+        b"F32Eq" | b"F32Ne" | b"F32Lt" | b"F32Gt" | b"F32Le" | b"F32Ge" | b"F64Eq" | b"F64Ne"
+        | b"F64Lt" | b"F64Gt" | b"F64Le" | b"F64Ge" | b"I32ReinterpretF32"
+        | b"I64ReinterpretF64" => return Rule::Hidden,
         b"I32Clz" | b"I32Ctz" | b"I32Popcnt" | b"I64Clz" | b"I64Ctz" | b"I64Popcnt" => {
             return Rule::Small;
         }
@@ -1448,24 +1320,29 @@ macro_rules! define_visits {
     (@body $self:ident $op:ident [$($arg:ident)*] [$($_arg:ident)*] (arity $takes:literal -> $gives:literal)) => {
         match RULE {
             Rule::Special => $self.special(&Operator::$op { $($arg),* }),
-            Rule::Binary(arithmetic) => {
-                if !$self.keeps_address(arithmetic)
+            Rule::Binary(arithmetic, wide) => {
+                if !arithmetic.divides()
+                    && !$self.keeps_address(arithmetic)
                     && $self.fold(&Operator::$op { $($arg),* }, $takes)
                 {
                     return;
                 }
-                $self.arithmetic(arithmetic);
+                $self.binary(Binary {
+                    arithmetic,
+                    wide,
+                    operator: &Operator::$op { $($arg),* },
+                });
             }
             Rule::Unary | Rule::Small if $self.fold(&Operator::$op { $($arg),* }, $takes) => {}
             rule => {
                 $( let _ = $arg; )*
                 match rule {
-                    Rule::Generic | Rule::Unary => {
-                        $self.generic($takes, $gives, Value::Derived(ANY))
-                    }
+                    Rule::Generic => $self.generic($takes, $gives, Value::Derived(ANY)),
+                    Rule::Hidden => $self.generic($takes, $gives, Value::opaque()),
+                    Rule::Unary => $self.extend(&Operator::$op { $($arg),* }),
                     Rule::Opaque => $self.generic($takes, $gives, Value::Plain),
                     Rule::Atomic => $self.atomic($takes, $gives, None),
-                    Rule::Small => $self.generic($takes, $gives, Value::Derived(64)),
+                    Rule::Small => $self.count(),
                     _ => $self.fail(),
                 }
             }

@@ -1,10 +1,12 @@
 //! Address slots: which constants of a body may differ between two functions that share a
 //! stencil.
 
+mod arithmetic;
 mod facts;
 mod fates;
 mod flow;
 mod fold;
+mod numbers;
 mod survey;
 mod value;
 
@@ -26,6 +28,9 @@ const OFFSET_WINDOW: u32 = 1 << 12;
 /// No address is smaller, in bytes: small numbers have encodings of their own, and most are
 /// sizes.
 const SMALLEST: u32 = 1 << 10;
+
+/// What is smaller is no sentinel.
+const LARGE: u32 = 1 << 17;
 
 /// Addresses that are no further apart may be made of each other by operations on bits, in
 /// bytes.
@@ -73,8 +78,11 @@ pub(crate) struct Slots {
     pub(crate) checked: Vec<(u32, i32)>,
     /// By slot: the largest constant that may be folded into its address besides these.
     pub(crate) reach: Vec<u32>,
-    /// Magnitudes of the large literals of the body, which no sentinel may be near.
+    /// Magnitudes of the large literals of the body and of what is made of them, which no
+    /// sentinel may be near.
     pub(crate) large: Vec<u32>,
+    /// Any number up to this may be made of literals: every sentinel is larger.
+    pub(crate) made: u32,
 }
 
 impl Class {
@@ -196,12 +204,15 @@ impl Candidates {
             constants,
             mut folded,
             checked,
+            large: made_of_literals,
+            made,
             ..
         } = numbers;
         folded.extend((0..self.values.len() as u32).map(|candidate| (candidate, 0)));
         let mut numbers: Vec<Option<u32>> = vec![None; self.values.len()];
         let mut slots = Slots {
-            large: large.to_vec(),
+            large: [large, &made_of_literals].concat(),
+            made,
             ..Slots::default()
         };
         // Of the candidate: its slot's number, and the distance from the slot's address.

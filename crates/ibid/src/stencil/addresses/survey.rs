@@ -1,5 +1,6 @@
 //! What the walk over a body has to know beforehand: which locals each loop assigns.
 
+use super::LARGE;
 use wasmparser::Operator;
 
 /// A loop of a body.
@@ -83,9 +84,6 @@ impl Survey {
         }
     }
 }
-
-/// Constants below this, and offsets, are not looked at.
-const LARGE: u32 = 1 << 17;
 
 /// Whether the survey looks at an operator.
 pub(crate) const fn is_looked_at(name: &str) -> bool {

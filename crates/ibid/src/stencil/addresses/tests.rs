@@ -106,6 +106,40 @@ fn uses_that_look_at_the_value() {
 }
 
 #[test]
+fn numbers_that_are_made_of_literals() {
+    let with = |number: &str| format!("(call $f (i32.const 1050002) {number}) (local.get $x)");
+    for number in [
+        "(i32.or (i32.or (local.get $x) (i32.const 0x592)) (i32.const 0x100000))",
+        "(i32.and (i32.and (local.get $x) (i32.const 0x300592)) (i32.const 0x1fffff))",
+        "(i32.xor (i32.xor (local.get $x) (i32.const 0xff592)) (i32.const 0x1ff000))",
+        "(i32.mul (i32.mul (local.get $x) (i32.const 525001)) (i32.const 2))",
+        "(i32.add (i32.add (local.get $x) (i32.const 600002)) (i32.const 450000))",
+        "(i32.sub (i32.const 600002) (i32.add (local.get $x) (i32.const -450000)))",
+        "(i32.eq (i32.add (local.get $x) (i32.const -50002)) (i32.const 1000000))",
+        "(i32.eq (i32.mul (local.get $x) (i32.const 3)) (i32.const 3150006))",
+        // The dividend is a constant: anything below twice their sum may come up.
+        "(i32.rem_s (i32.const 1000001) (i32.const 1000))",
+    ] {
+        let text = with(number);
+        assert!(!slots(&text).contains(&A), "{text}");
+    }
+    for number in [
+        "(i32.or (i32.or (local.get $x) (i32.const 0x592)) (i32.const 0x200000))",
+        "(i32.or (i32.add (local.get $x) (i32.const 0x592)) (i32.const 0x100000))",
+        "(i32.mul (i32.mul (local.get $x) (i32.const 525001)) (i32.const 3))",
+        "(i32.eq (i32.mul (local.get $x) (i32.const 525001)) (local.get $x))",
+        "(i32.div_u (local.get $x) (i32.const 1000003))",
+        // Pointers less each other, divided by twelve, times eight and so on.
+        "(i32.add (i32.mul (i32.shr_s (i32.sub (local.get $x) (i32.load (local.get $x)))
+           (i32.const 2)) (i32.const -1431655765)) (i32.const 8))",
+        "(i32.rotl (i32.mul (i32.xor (local.get $x) (i32.load (local.get $x)))
+           (i32.const 0x9e3779b9)) (i32.const 5))",
+    ] {
+        is_slot(&with(number));
+    }
+}
+
+#[test]
 fn comparisons_with_anything_but_what_is_opaque() {
     // (x * 3) == A divides; (x + 8) == A subtracts, and the bound is not exact.
     is_literal("(i32.eq (i32.mul (local.get $x) (i32.const 3)) (i32.const 1050002))");
