@@ -89,6 +89,7 @@ pub(crate) struct Scratch {
     /// Of each kind of fact, the entity that was named last.
     last: [Option<u32>; Fact::COUNT],
     control: OperatorsReaderAllocations,
+    walk: addresses::Buffers,
     edits: Vec<Edit>,
     mentions: Vec<Mention>,
     body: Vec<u8>,
@@ -394,11 +395,15 @@ impl<'f, 'b> Split<'f, 'b> {
     /// Decides which of the mentions are slots.
     fn find_slots(&mut self, index: u32) {
         let Scratch {
-            mentions, control, ..
+            mentions,
+            control,
+            walk,
+            ..
         } = &mut *self.scratch;
         if !mentions.is_empty() {
             let (facts, body) = (self.facts, self.body);
-            self.slots = addresses::decide(facts, index, body, mentions, &self.survey, control);
+            let memory = (control, walk);
+            self.slots = addresses::decide(facts, index, body, mentions, &self.survey, memory);
         }
     }
 

@@ -210,9 +210,11 @@ impl Walk<'_> {
 
     /// `(x + 8) == 12` becomes `x == 4`, and `(x * 3) == 12` too.
     fn compare_numbers(&mut self, a: Value, b: Value) {
+        if a.shows_nothing() || b.shows_nothing() {
+            return;
+        }
         let (these, those) = match (a.shown(&self.sets), b.shown(&self.sets)) {
             (Shown::Few(these), Shown::Few(those)) => (these, those),
-            (these, those) if these.is_nothing() || those.is_nothing() => return,
             (these, those) => {
                 return self.fates.made(these.bound().saturating_add(those.bound()));
             }
@@ -387,30 +389,36 @@ impl Walk<'_> {
         if binary.arithmetic == Arithmetic::Multiply && never {
             return self.multiply_unknown(binary, a, b);
         }
+        let nothing = [a, b].map(Value::shows_nothing);
+        // What comes of two values that are the same, or each other's complement.
+        let itself = match binary.arithmetic {
+            Arithmetic::Or => Sets::ALL,
+            Arithmetic::Add | Arithmetic::Xor => Sets::NONE_OR_ALL,
+            _ => Sets::ZERO,
+        };
+        if nothing == [true, true] {
+            return Value::Set(itself);
+        }
         let (these, those) = match (a.shown(&self.sets), b.shown(&self.sets)) {
             (Shown::Few(these), Shown::Few(those)) => (these, those),
             (these, those) => {
                 let bound = binary.bound(these.bound(), those.bound());
-                if !these.is_nothing() && !those.is_nothing() {
+                if nothing == [false, false] {
                     self.fates.made(bound);
                 }
                 return Value::Derived(bound);
             }
         };
-        // What they show, what comes of that, and what comes of two values that are the same
-        // or each other's complement.
-        let neutral = [binary.arithmetic.neutral()];
-        let itself: &[i64] = match binary.arithmetic {
-            Arithmetic::Or => &[-1],
-            Arithmetic::Add | Arithmetic::Xor => &[0, -1],
-            _ => &[0],
+        let Shown::Few(itself) = self.sets.get(itself) else {
+            return Value::Derived(ANY);
         };
+        let neutral = [binary.arithmetic.neutral()];
         let both = these.numbers().iter().chain(&neutral).flat_map(|a| {
             let those = those.numbers().iter().chain(&neutral);
             those.map(|b| binary.of(*a, *b))
         });
         let shown = these.numbers().iter().chain(those.numbers());
-        self.made(both.chain(shown.chain(itself).copied()))
+        self.made(both.chain(shown.chain(itself.numbers()).copied()))
     }
 
     /// A product with an unknown factor is constant only if it is zero.
@@ -612,6 +620,8 @@ impl Walk<'_> {
 
     fn converted(&mut self, operator: &Operator<'_>, value: Value) -> Value {
         match value {
+            // Zero and one stay what they are.
+            Value::Set(Sets::ZERO | Sets::FLAG) => value,
             Value::Set(set) => match self.sets.get(set) {
                 Shown::Few(few) => {
                     let numbers = few.numbers().iter();

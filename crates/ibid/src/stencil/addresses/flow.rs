@@ -14,6 +14,7 @@ use super::survey::{Loop, global_bit};
 use super::value::{ANY, Value, magnitude};
 use crate::stencil::facts::{GlobalRead, ModuleFacts};
 use rustc_hash::FxHashSet;
+use std::rc::Rc;
 use wasmparser::{BlockType, BrTable, MemArg, Operator, VisitOperator, VisitSimdOperator};
 
 /// The walk gives up after this many rounds.
@@ -30,6 +31,23 @@ pub(super) struct GaveUp;
 
 /// Loops and their locals for which the first round assumed too little.
 pub(super) type Unchanged = FxHashSet<(usize, u32)>;
+
+/// Working memory of walks, kept from one to the next.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    stack: Vec<Value>,
+    locals: Vec<Value>,
+    spare: Vec<Arrival>,
+    sets: Sets,
+}
+
+/// What a walk has found out.
+pub(super) struct Walked {
+    pub(super) fates: Fates,
+    /// It has to be repeated.
+    pub(super) again: bool,
+    pub(super) buffers: Buffers,
+}
 
 /// The walk over one body.
 pub(super) struct Walk<'w> {
@@ -53,8 +71,8 @@ pub(super) struct Walk<'w> {
     pub(super) stack: Vec<Value>,
     pub(super) sets: Sets,
     state: State,
-    /// Memory of states that are not needed any more.
-    spare: Vec<Vec<Value>>,
+    /// Those that are not needed any more, for their memory.
+    spare: Vec<Arrival>,
     copied: usize,
     rounds: u32,
     failed: bool,
@@ -62,7 +80,7 @@ pub(super) struct Walk<'w> {
 }
 
 /// What is known at a point of the body, besides the stack.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     locals: Vec<Value>,
     /// The last store of the first memory that a load may see.
@@ -71,6 +89,13 @@ struct State {
     globals_set: u64,
     /// What they were set to, or memory holds.
     global: Value,
+}
+
+/// What is known where control arrives: the state, and values on the stack.
+#[derive(Clone, Default)]
+struct Arrival {
+    state: State,
+    values: Vec<Value>,
 }
 
 /// The last store to the first memory since the last call.
@@ -107,9 +132,9 @@ struct Frame {
     /// Code was reachable where the block began.
     live: bool,
     /// What reaches the block's end.
-    end: Option<(State, Vec<Value>)>,
+    end: Option<Rc<Arrival>>,
     /// What the `else` branch begins with.
-    otherwise: Option<(State, Vec<Value>)>,
+    otherwise: Option<Rc<Arrival>>,
     /// Locals that a loop is assumed to change.
     assumed: Vec<Assumed>,
 }
@@ -130,11 +155,18 @@ impl<'w> Walk<'w> {
         (values, windows): (&'w [u32], &'w [u32]),
         loops: &'w [Loop],
         unchanged: &'w mut Unchanged,
+        buffers: Buffers,
     ) -> Walk<'w> {
         let smallest = values.iter().copied().min().unwrap_or(0);
         let largest = values.iter().copied().max().unwrap_or(0);
         let window = i64::from(super::WINDOW);
         let range = i64::from(smallest) - window..i64::from(largest) + window;
+        let Buffers {
+            stack,
+            locals,
+            spare,
+            sets,
+        } = buffers;
         Walk {
             facts,
             addresses: &facts.addresses,
@@ -149,10 +181,13 @@ impl<'w> Walk<'w> {
             frames: Vec::new(),
             live: true,
             height: 0,
-            stack: Vec::new(),
-            sets: Sets::default(),
-            state: State::default(),
-            spare: Vec::new(),
+            stack,
+            sets,
+            state: State {
+                locals,
+                ..State::default()
+            },
+            spare,
             copied: 0,
             rounds: 0,
             failed: false,
@@ -167,9 +202,9 @@ impl<'w> Walk<'w> {
         index: u32,
         locals: impl Iterator<Item = u32>,
         visit: impl FnOnce(&mut Self) -> bool,
-    ) -> Result<(Fates, bool), GaveUp> {
+    ) -> Result<Walked, GaveUp> {
         let (parameters, results) = self.facts.function_arity(index).ok_or(GaveUp)?;
-        self.state.locals = vec![Value::Plain; parameters];
+        self.state.locals.resize(parameters, Value::Plain);
         for count in locals {
             let all = self.state.locals.len() + count as usize;
             if all > 50_000 {
@@ -184,7 +219,28 @@ impl<'w> Walk<'w> {
         if !read || self.failed {
             return Err(GaveUp);
         }
-        Ok((self.fates, self.again))
+        let Walk {
+            fates,
+            again,
+            mut stack,
+            mut state,
+            spare,
+            mut sets,
+            ..
+        } = self;
+        stack.clear();
+        state.locals.clear();
+        sets.clear();
+        Ok(Walked {
+            fates,
+            again,
+            buffers: Buffers {
+                stack,
+                locals: state.locals,
+                spare,
+                sets,
+            },
+        })
     }
 
     pub(super) fn live(&self) -> bool {
@@ -555,7 +611,7 @@ impl<'w> Walk<'w> {
                 .for_each(|value| *value = value.kept());
             match kind {
                 FrameKind::If => {
-                    frame.otherwise = Some((self.copy_state(), self.stack[height..].to_vec()));
+                    frame.otherwise = Some(self.arrival(height));
                 }
                 FrameKind::Loop(number) => self.enter_loop(&mut frame, number),
                 FrameKind::Block | FrameKind::Else => {}
@@ -606,14 +662,25 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn copy_state(&mut self) -> State {
+    /// The state, and the values on the stack from `first` on.
+    fn arrival(&mut self, first: usize) -> Rc<Arrival> {
         self.count_copy();
-        let mut locals = self.spare.pop().unwrap_or_default();
+        let mut arrival = self.spare.pop().unwrap_or_default();
+        let Arrival { state, values } = &mut arrival;
+        let mut locals = std::mem::take(&mut state.locals);
         locals.clone_from(&self.state.locals);
-        State {
+        *state = State {
             locals,
             ..self.state
-        }
+        };
+        values.clear();
+        values.extend_from_slice(&self.stack[first..]);
+        Rc::new(arrival)
+    }
+
+    /// Keeps the memory of what is not needed any more.
+    fn spare(&mut self, arrival: Rc<Arrival>) {
+        self.spare.extend(Rc::try_unwrap(arrival));
     }
 
     /// Gives up if states are copied too often.
@@ -626,6 +693,11 @@ impl<'w> Walk<'w> {
 
     /// The current state reaches the label `depth`.
     fn branch(&mut self, depth: u32) {
+        self.branch_sharing(depth, &mut None);
+    }
+
+    /// The same; `shared` is the arrival that is already at other labels, or will be.
+    fn branch_sharing(&mut self, depth: u32, shared: &mut Option<Rc<Arrival>>) {
         let Some(index) = self.frames.len().checked_sub(1 + depth as usize) else {
             return self.fail();
         };
@@ -652,18 +724,15 @@ impl<'w> Walk<'w> {
         }
         let first = self.stack.len() - results;
         if let Some(known) = &mut self.frames[index].end {
-            join(known, &self.state, &self.stack[first..], &mut self.sets);
+            Rc::make_mut(known).join(&self.state, &self.stack[first..], &mut self.sets);
             self.count_copy();
         } else {
-            let state = self.copy_state();
-            self.frames[index].end = Some((state, self.stack[first..].to_vec()));
-        }
-    }
-
-    /// The values of the innermost block may be those of a block's parameters.
-    fn keep_top(&mut self) {
-        if let Some(values) = self.stack.get_mut(self.height..) {
-            values.iter_mut().for_each(|value| *value = value.kept());
+            let arrival = match shared.take() {
+                Some(arrival) => arrival,
+                None => self.arrival(first),
+            };
+            self.frames[index].end = Some(Rc::clone(&arrival));
+            *shared = Some(arrival);
         }
     }
 
@@ -694,64 +763,55 @@ impl<'w> Walk<'w> {
         };
         frame.kind = FrameKind::Else;
         self.stack.truncate(frame.height);
-        if let Some((state, parameters)) = frame.otherwise.take() {
+        if let Some(arrival) = frame.otherwise.take() {
             frame.live = true;
             self.live = true;
-            self.go_on(state, parameters);
+            self.go_on(arrival);
         }
     }
 
-    /// Control comes here with this state, and these values on the stack.
-    fn go_on(&mut self, state: State, values: Vec<Value>) {
-        let before = std::mem::replace(&mut self.state, state);
-        self.spare.push(before.locals);
-        self.stack.extend(values.into_iter().map(Value::kept));
+    /// Control arrives here.
+    fn go_on(&mut self, arrival: Rc<Arrival>) {
+        let mut arrival = Rc::unwrap_or_clone(arrival);
+        std::mem::swap(&mut self.state, &mut arrival.state);
+        let values = arrival.values.iter();
+        self.stack.extend(values.map(|value| value.kept()));
+        self.spare.push(arrival);
     }
 
     fn end(&mut self) {
-        if self.live() {
-            match self.frames.last().map(|frame| frame.kind) {
-                // What falls out of a loop goes on as it is.
-                Some(FrameKind::Loop(_)) => {
-                    self.keep_top();
-                    let frame = self.frames.pop().expect("there is one");
-                    self.change_frame();
-                    self.check_assumed(&frame);
-                    return;
-                }
-                _ => self.branch(0),
-            }
-        }
-        let Some(mut frame) = self.frames.pop() else {
+        let live = self.live();
+        let Some(frame) = self.frames.pop() else {
             return self.fail();
         };
         self.change_frame();
         self.check_assumed(&frame);
-        self.stack.truncate(frame.height);
-        // Without `else` the parameters are the results.
-        if frame.kind == FrameKind::If
-            && let Some((state, values)) = frame.otherwise.take()
-        {
-            match &mut frame.end {
-                Some(known) => {
-                    join(known, &state, &values, &mut self.sets);
-                    self.spare.push(state.locals);
-                }
-                end => *end = Some((state, values)),
-            }
-        }
         if self.frames.is_empty() {
             return;
         }
-        match frame.end {
-            Some((state, results)) => {
-                self.go_on(state, results);
-                if let Some(outer) = self.frames.last_mut() {
-                    outer.live = true;
-                }
-                self.live = true;
+        // Without `else` the parameters are the results.
+        let otherwise = frame.otherwise.filter(|_| frame.kind == FrameKind::If);
+        let mut arrivals = frame.end.into_iter().chain(otherwise);
+        if !live {
+            self.stack.truncate(frame.height);
+            match arrivals.next() {
+                Some(arrival) => self.go_on(arrival),
+                None => return self.stop(),
             }
-            None => self.stop(),
+        }
+        if self.stack.len() != frame.height + frame.results {
+            return self.fail();
+        }
+        let results = &mut self.stack[frame.height..];
+        results.iter_mut().for_each(|value| *value = value.kept());
+        for arrival in arrivals {
+            self.count_copy();
+            self.state.join(&arrival.state, &mut self.sets);
+            let results = &mut self.stack[frame.height..];
+            for (known, value) in results.iter_mut().zip(&arrival.values) {
+                *known = known.join(*value, &mut self.sets);
+            }
+            self.spare(arrival);
         }
     }
 
@@ -833,8 +893,10 @@ impl<'w> Walk<'w> {
         }
         depths.sort_unstable();
         depths.dedup();
+        // All labels take as many values.
+        let mut shared = None;
         for depth in depths {
-            self.branch(depth);
+            self.branch_sharing(depth, &mut shared);
         }
         self.stop();
     }
@@ -1057,16 +1119,13 @@ impl State {
     }
 }
 
-/// Control comes to where `known` is known with this state, and these values on the stack.
-fn join(
-    (known, results): &mut (State, Vec<Value>),
-    state: &State,
-    values: &[Value],
-    sets: &mut Sets,
-) {
-    known.join(state, sets);
-    for (known, value) in results.iter_mut().zip(values) {
-        *known = known.join(*value, sets);
+impl Arrival {
+    /// Control arrives with this state, too, and these values on the stack.
+    fn join(&mut self, state: &State, values: &[Value], sets: &mut Sets) {
+        self.state.join(state, sets);
+        for (known, value) in self.values.iter_mut().zip(values) {
+            *known = known.join(*value, sets);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod survey;
 mod value;
 
 pub(crate) use facts::AddressFacts;
+pub(crate) use flow::Buffers;
 pub(crate) use survey::{Survey, is_looked_at};
 
 use super::facts::ModuleFacts;
@@ -103,7 +104,7 @@ pub(crate) fn decide(
     body: &FunctionBody<'_>,
     mentions: &[Mention],
     survey: &Survey,
-    control: &mut OperatorsReaderAllocations,
+    (control, buffers): (&mut OperatorsReaderAllocations, &mut Buffers),
 ) -> Slots {
     let candidates = Candidates::of(mentions);
     if candidates.values.len() > MOST_SLOTS {
@@ -123,14 +124,19 @@ pub(crate) fn decide(
             (&candidates.values, &windows),
             &survey.loops,
             &mut unchanged,
+            std::mem::take(buffers),
         );
         let walked = walk.run(index, locals.iter().copied(), |walk| {
             visit(body, control, walk).is_some()
         });
         match walked {
             Err(GaveUp) => return Slots::default(),
-            Ok((_, true)) => {}
-            Ok((fates, false)) => return candidates.keep(fates, &survey.large),
+            Ok(walked) => {
+                *buffers = walked.buffers;
+                if !walked.again {
+                    return candidates.keep(walked.fates, &survey.large);
+                }
+            }
         }
     }
     Slots::default()

@@ -65,10 +65,6 @@ impl Few {
 }
 
 impl Shown {
-    pub(super) fn is_nothing(&self) -> bool {
-        matches!(self, Shown::Few(few) if few.numbers().is_empty())
-    }
-
     /// A bound on the constants.
     pub(super) fn bound(&self) -> u32 {
         match self {
@@ -89,14 +85,21 @@ impl Default for Sets {
             Shown::Few(few) => few,
             Shown::Bound(_) => Few::none(),
         };
-        Sets(vec![few(&[0]), few(&[0, 1])])
+        Sets(vec![few(&[0]), few(&[0, 1]), few(&[0, -1]), few(&[-1])])
     }
 }
 
 impl Sets {
-    /// The set of zero, and that of zero and one.
+    /// The sets of zero, of zero and one, of zero and minus one, and of minus one.
     pub(super) const ZERO: u32 = 0;
     pub(super) const FLAG: u32 = 1;
+    pub(super) const NONE_OR_ALL: u32 = 2;
+    pub(super) const ALL: u32 = 3;
+
+    /// Forgets all sets but those.
+    pub(super) fn clear(&mut self) {
+        self.0.truncate(4);
+    }
 
     pub(super) fn get(&self, set: u32) -> Shown {
         let few = self.0.get(set as usize);

@@ -131,14 +131,24 @@ impl Value {
         matches!(self, Value::Plain | Value::Round(_) | Value::Over { .. })
     }
 
+    /// Whether rules see no constant of the value.
+    pub(super) fn shows_nothing(self) -> bool {
+        matches!(
+            self,
+            Value::Plain
+                | Value::Round(_)
+                | Value::Over {
+                    family: Family::None | Family::ShiftLeft | Family::ShiftRight,
+                    ..
+                }
+        )
+    }
+
     /// The constants that rules may see of the value, if it is no slot's.
     pub(super) fn shown(self, sets: &Sets) -> Shown {
         match self {
+            value if value.shows_nothing() => Shown::Few(Few::none()),
             Value::Plain | Value::Round(_) => Shown::Few(Few::none()),
-            Value::Over {
-                family: Family::None | Family::ShiftLeft | Family::ShiftRight,
-                ..
-            } => Shown::Few(Few::none()),
             Value::Over { constant, .. } | Value::Const(constant) | Value::Direct(constant) => {
                 Few::of([constant])
             }
@@ -189,13 +199,13 @@ impl Value {
 
     /// One of two values that are no slots'.
     pub(super) fn either(self, other: Value, sets: &mut Sets) -> Value {
+        if self.shows_nothing() && other.shows_nothing() {
+            return Value::opaque();
+        }
         match (self.shown(sets), other.shown(sets)) {
             (Shown::Few(these), Shown::Few(those)) => {
                 let numbers = these.numbers().iter().chain(those.numbers()).copied();
-                match Few::of(numbers) {
-                    Shown::Few(few) if few.numbers().is_empty() => Value::opaque(),
-                    shown => Value::showing(shown, sets),
-                }
+                Value::showing(Few::of(numbers), sets)
             }
             (these, those) => Value::Derived(these.bound().max(those.bound())),
         }
