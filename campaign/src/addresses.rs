@@ -239,6 +239,7 @@ impl Program {
             wide,
             second_memory: false,
             depth: 0,
+            tame: false,
             labels: Vec::new(),
             items: Vec::new(),
         };
@@ -496,6 +497,8 @@ struct Generator<'r> {
     wide: bool,
     second_memory: bool,
     depth: usize,
+    /// Few operators, more addresses as they are.
+    tame: bool,
     /// Enclosing blocks: whether a branch to them goes back.
     labels: Vec<bool>,
     items: Vec<Item>,
@@ -503,6 +506,7 @@ struct Generator<'r> {
 
 impl Generator<'_> {
     fn function(&mut self) -> Vec<Item> {
+        self.tame = self.random.one_in(2);
         for _ in 0..2 + self.random.below(12) {
             self.statement();
         }
@@ -594,10 +598,9 @@ impl Generator<'_> {
 
     /// Something of type `i32` on the stack.
     fn narrow(&mut self) {
-        let choice = if self.depth > 4 {
-            self.random.below(4)
-        } else {
-            self.random.below(17)
+        let choice = match self.random.below(if self.depth > 4 { 4 } else { 17 }) {
+            4..7 | 14 if self.tame => self.random.below(3),
+            choice => choice,
         };
         self.deeper(|this| match choice {
             0 | 1 => this.address(false),
@@ -703,10 +706,9 @@ impl Generator<'_> {
 
     /// Something of type `i64` on the stack.
     fn wide(&mut self) {
-        let choice = if self.depth > 4 {
-            self.random.below(4)
-        } else {
-            self.random.below(15)
+        let choice = match self.random.below(if self.depth > 4 { 4 } else { 15 }) {
+            4..7 | 12 if self.tame => self.random.below(3),
+            choice => choice,
         };
         self.deeper(|this| match choice {
             0 | 1 => this.address(true),
