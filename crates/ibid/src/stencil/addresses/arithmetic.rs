@@ -47,7 +47,8 @@ impl Arithmetic {
             Arithmetic::Xor => Family::Xor,
             Arithmetic::ShiftLeft => Family::ShiftLeft,
             Arithmetic::ShiftRight => Family::ShiftRight,
-            _ => Family::None,
+            Arithmetic::Rotate => Family::Rotate,
+            Arithmetic::Divide | Arithmetic::Remainder | Arithmetic::Compare => Family::None,
         }
     }
 
@@ -266,6 +267,24 @@ impl Walk<'_> {
             }
             Arithmetic::Divide | Arithmetic::Remainder => self.divide(binary, a, b),
             _ => match (a.constant(), b.constant()) {
+                // A product with a power of two is a shift.
+                (None, Some(power))
+                    if binary.arithmetic == Arithmetic::Multiply
+                        && power.count_ones() == 1
+                        && matches!(
+                            a,
+                            Value::Over {
+                                family: Family::ShiftLeft | Family::ShiftRight,
+                                ..
+                            }
+                        ) =>
+                {
+                    let shift = Binary {
+                        arithmetic: Arithmetic::ShiftLeft,
+                        ..binary
+                    };
+                    self.shift_by(shift, a, power.trailing_zeros().into())
+                }
                 (None, Some(constant)) => {
                     self.with_constant(binary, a, constant, |a| binary.of(a, constant))
                 }
@@ -295,6 +314,9 @@ impl Walk<'_> {
             Value::Set(set) => match self.sets.get(set) {
                 Shown::Few(few) => {
                     let numbers = few.numbers().iter().copied();
+                    for number in numbers.clone().filter(|number| magnitude(*number) > 1) {
+                        self.meet(number, constant);
+                    }
                     self.made(numbers.chain([binary.arithmetic.neutral()]).map(&of))
                 }
                 Shown::Bound(_) => Value::Derived(ANY),
@@ -306,6 +328,30 @@ impl Walk<'_> {
             }
             // Never a constant: only that of the same family comes together with this one.
             value => self.over(binary.arithmetic, value, constant, of),
+        }
+    }
+
+    /// Two constants on the same value, of whatever operators: rules on bits bring them together
+    /// across operators, too (`bitops.isle`, `shifts.isle`).
+    fn meet(&mut self, a: i64, b: i64) {
+        let (left, right) = (a.wrapping_shr(b as u32), b.wrapping_shr(a as u32));
+        for number in [
+            a & b,
+            a | b,
+            a ^ b,
+            a & !b,
+            b & !a,
+            a | !b,
+            b | !a,
+            a.wrapping_add(b),
+            a.wrapping_sub(b),
+            a.wrapping_mul(b),
+            left,
+            right,
+            i64::from(a as u32 >> (b & 31)),
+            i64::from(b as u32 >> (a & 31)),
+        ] {
+            self.fates.number(number);
         }
     }
 
@@ -323,6 +369,14 @@ impl Walk<'_> {
         of: impl Fn(i64) -> i64,
     ) -> Value {
         let (family, neutral) = (arithmetic.family(), arithmetic.neutral());
+        if let Value::Over {
+            family: Family::Add | Family::Multiply | Family::And | Family::Or | Family::Xor,
+            constant: before,
+            ..
+        } = value
+        {
+            self.meet(before, constant);
+        }
         let (before, bare) = match value {
             Value::Over {
                 family: Family::Or,
@@ -413,6 +467,11 @@ impl Walk<'_> {
             return Value::Derived(ANY);
         };
         let neutral = [binary.arithmetic.neutral()];
+        for a in these.numbers() {
+            for b in those.numbers() {
+                self.meet(*a, *b);
+            }
+        }
         let both = these.numbers().iter().chain(&neutral).flat_map(|a| {
             let those = those.numbers().iter().chain(&neutral);
             those.map(|b| binary.of(*a, *b))
@@ -452,6 +511,17 @@ impl Walk<'_> {
             (None, Some(by)) if a.is_never_constant() => self.shift_by(binary, a, by),
             (None, Some(by)) => self.with_constant(binary, a, by, |a| binary.of(a, by)),
             (_, None) if b.is_never_constant() => match a {
+                // (x rotl 12) rotl (y + 5) is x rotl (y + 17).
+                Value::Over {
+                    family: Family::Rotate,
+                    constant,
+                    ..
+                } => {
+                    if let Shown::Few(few) = b.shown(&self.sets) {
+                        few.numbers().iter().for_each(|by| self.meet(constant, *by));
+                    }
+                    Value::opaque()
+                }
                 // (12 << x) << 2 is 48 << x.
                 Value::Const(_) => self.forwarded(a),
                 a if a.is_never_constant() => Value::opaque(),
@@ -489,8 +559,8 @@ impl Walk<'_> {
     }
 
     /// Shifts something that is never a constant.
-    fn shift_by(&mut self, binary: Binary<'_>, value: Value, by: i64) -> Value {
-        let by = binary.distance(by);
+    fn shift_by(&mut self, binary: Binary<'_>, value: Value, by_as_written: i64) -> Value {
+        let by = binary.distance(by_as_written);
         let family = binary.arithmetic.family();
         let before = match value {
             Value::Over {
@@ -504,9 +574,20 @@ impl Walk<'_> {
             bare: false,
         };
         let same = before.1 == i64::from(by);
+        self.meet(before.1, by_as_written);
         match (before.0, family) {
             _ if by == 0 => value,
-            (_, Family::None) => Value::opaque(),
+            // Distances are added as they are written.
+            (Family::Rotate, Family::Rotate) => Value::Over {
+                family,
+                constant: before.1.wrapping_add(by_as_written),
+                bare: false,
+            },
+            (_, Family::Rotate) => Value::Over {
+                family,
+                constant: by_as_written,
+                bare: false,
+            },
             // There and back again is a mask.
             (Family::ShiftRight, Family::ShiftLeft) if same => mask(-1 << by),
             (Family::ShiftLeft, Family::ShiftRight) if same => {
@@ -531,7 +612,9 @@ impl Walk<'_> {
         };
         self.divisor(binary, divisor);
         let shown = match a {
-            value if value.is_never_constant() => return divide_unknown(binary, value, divisor),
+            value if value.is_never_constant() => {
+                return self.divide_never_constant(binary, value, divisor);
+            }
             value => value.shown(&self.sets),
         };
         if shown.bound() > 1 {
@@ -555,6 +638,26 @@ impl Walk<'_> {
                 self.made(numbers.map(|number| binary.of(number, divisor)))
             }
             Shown::Bound(bound) => Value::Derived(bound.saturating_add(magnitude(divisor))),
+        }
+    }
+
+    /// By a power of two it is a shift or a mask.
+    fn divide_never_constant(&mut self, binary: Binary<'_>, value: Value, divisor: i64) -> Value {
+        let power = divisor.unsigned_abs();
+        match binary.arithmetic {
+            _ if divisor == 0 || !power.is_power_of_two() => Value::opaque(),
+            Arithmetic::Remainder if power == 1 => Value::Set(Sets::ZERO),
+            Arithmetic::Remainder => {
+                let mask = power.cast_signed() - 1;
+                self.over(Arithmetic::And, value, mask, |before| before & mask)
+            }
+            _ => {
+                let shift = Binary {
+                    arithmetic: Arithmetic::ShiftRight,
+                    ..binary
+                };
+                self.shift_by(shift, value, power.trailing_zeros().into())
+            }
         }
     }
 
@@ -655,31 +758,6 @@ impl Walk<'_> {
             }
         };
         self.push(value);
-    }
-}
-
-/// What division of something that is never a constant comes down to.
-fn divide_unknown(binary: Binary<'_>, value: Value, divisor: i64) -> Value {
-    let remainder = binary.arithmetic == Arithmetic::Remainder;
-    let power = divisor.unsigned_abs();
-    if divisor == 1 && !remainder {
-        value
-    } else if divisor.unsigned_abs() == 1 {
-        Value::Set(Sets::ZERO)
-    } else if !power.is_power_of_two() {
-        Value::opaque()
-    } else if remainder {
-        Value::Over {
-            family: Family::And,
-            constant: divisor.wrapping_sub(1),
-            bare: false,
-        }
-    } else {
-        Value::Over {
-            family: Family::ShiftRight,
-            constant: power.trailing_zeros().into(),
-            bare: false,
-        }
     }
 }
 

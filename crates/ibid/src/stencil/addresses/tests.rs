@@ -117,6 +117,14 @@ fn numbers_that_are_made_of_literals() {
         "(i32.sub (i32.const 600002) (i32.add (local.get $x) (i32.const -450000)))",
         "(i32.eq (i32.add (local.get $x) (i32.const -50002)) (i32.const 1000000))",
         "(i32.eq (i32.mul (local.get $x) (i32.const 3)) (i32.const 3150006))",
+        // Bits come together across operators.
+        "(i32.or (i32.and (i32.xor (local.get $x) (i32.const 0x1ff592)) (i32.const 0x300592))
+           (local.get $x))",
+        "(i32.rem_u (i32.and (local.get $x) (i32.const 0x700592)) (i32.const 0x200000))",
+        "(i32.shr_u (i32.and (i32.shl (local.get $x) (i32.const 4)) (i32.const 0x1005920))
+           (i32.const 4))",
+        // Distances are added as they are written.
+        "(i32.rotl (i32.rotl (local.get $x) (i32.const 600002)) (i32.const 450000))",
         // The dividend is a constant: anything below twice their sum may come up.
         "(i32.rem_s (i32.const 1000001) (i32.const 1000))",
     ] {
@@ -125,7 +133,7 @@ fn numbers_that_are_made_of_literals() {
     }
     for number in [
         "(i32.or (i32.or (local.get $x) (i32.const 0x592)) (i32.const 0x200000))",
-        "(i32.or (i32.add (local.get $x) (i32.const 0x592)) (i32.const 0x100000))",
+        "(i32.or (i32.add (local.get $x) (i32.const 0x592)) (i32.const 0x300000))",
         "(i32.mul (i32.mul (local.get $x) (i32.const 525001)) (i32.const 3))",
         "(i32.eq (i32.mul (local.get $x) (i32.const 525001)) (local.get $x))",
         "(i32.div_u (local.get $x) (i32.const 1000003))",

@@ -18,6 +18,7 @@ pub(super) enum Family {
     Xor,
     ShiftLeft,
     ShiftRight,
+    Rotate,
 }
 
 /// What the compiler can know of a value.
@@ -138,7 +139,7 @@ impl Value {
             Value::Plain
                 | Value::Round(_)
                 | Value::Over {
-                    family: Family::None | Family::ShiftLeft | Family::ShiftRight,
+                    family: Family::None | Family::ShiftLeft | Family::ShiftRight | Family::Rotate,
                     ..
                 }
         )
