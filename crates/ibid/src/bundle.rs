@@ -181,10 +181,14 @@ impl<'a> Bundle<'a> {
 /// has no place there.
 pub(crate) fn trampoline(job: Job) -> Option<(u32, u32)> {
     match job {
-        Job::ArrayToWasm(function) => Some((1, function.as_u32())),
+        Job::ArrayToWasm(_, function) => Some((1, function.as_u32())),
         Job::WasmToArray(ty) => Some((2, ty.as_u32())),
         Job::Builtin(builtin) => Some((3, builtin.index())),
-        Job::Function(_) | Job::Startup(_) => None,
+        Job::Function(..)
+        | Job::Trampoline(..)
+        | Job::ResourceDrop
+        | Job::Intrinsic(..)
+        | Job::Startup(..) => None,
     }
 }
 
@@ -238,7 +242,7 @@ impl<'d> BundleWriter<'d> {
         map: Option<BodyMap<'_>>,
     ) -> Result<(), Malformed> {
         match (job, trampoline(job)) {
-            (Job::Function(function), _) => {
+            (Job::Function(_, function), _) => {
                 let missing = [NONE, 0, 0];
                 self.functions.resize(function.as_u32() as usize, missing);
                 let record = self.unit(stencil, layout, parameters, map)?;
@@ -335,7 +339,7 @@ mod tests {
     use super::*;
     use crate::compiled::Parts;
     use crate::stencil::{FunctionParameters, RelSourceLoc};
-    use wasmtime_environ::DefinedFuncIndex;
+    use wasmtime_environ::{DefinedFuncIndex, StaticModuleIndex};
 
     #[test]
     fn a_bundle_goes_there_and_back() {
@@ -356,13 +360,14 @@ mod tests {
         let written = written.into_bytes();
         let parameters = StoredParameters::read(&mut Reader::new(&written), 90).unwrap();
         let function = DefinedFuncIndex::from_u32;
+        let module = StaticModuleIndex::from_u32(0);
 
         let mut writer = BundleWriter::new(Digest([9; 32]), &digests);
         assert_eq!([0, 1], layouts.each_ref().map(|code| writer.stencil(code)));
         for (job, stencil) in [
-            (Job::Function(function(0)), 1),
-            (Job::Function(function(2)), 0),
-            (Job::ArrayToWasm(function(2)), 1),
+            (Job::Function(module, function(0)), 1),
+            (Job::Function(module, function(2)), 0),
+            (Job::ArrayToWasm(module, function(2)), 1),
         ] {
             let layout = &layouts[stencil as usize];
             writer.add(job, stencil, layout, parameters, None).unwrap();

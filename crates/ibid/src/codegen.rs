@@ -4,7 +4,7 @@ use crate::compiled::{Layout, Unstorable, harvest};
 use crate::entries::{Entries, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
-use crate::module::Source;
+use crate::program::Whole;
 use crate::sentinels::Sentinels;
 use crate::stencil::FunctionParameters;
 use crate::watched;
@@ -12,8 +12,9 @@ use ibid_store::{CacheStore, Entry};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
-use wasmtime_environ::Compiler;
+use wasmparser::FunctionBody;
 use wasmtime_environ::error::Context as _;
+use wasmtime_environ::{CompiledFunctionBody, Compiler};
 
 /// A function, compiled.
 pub(crate) struct Compiled {
@@ -41,38 +42,15 @@ pub(crate) enum CodegenError {
 pub(crate) fn compile(
     engine: &EngineCompiler,
     compiler: &dyn Compiler,
-    module: Source<'_>,
+    program: Whole<'_>,
     job: Job,
     parameters: &FunctionParameters,
     sentinels: Option<&Sentinels<'_>>,
 ) -> Result<Compiled, CodegenError> {
-    let symbol = job.symbol(&module);
-    let key = job.key();
-    let compiled_in = sentinels.and_then(|sentinels| sentinels.padded);
-    let compiled_in = compiled_in.unwrap_or(module);
-    let (translation, types) = (&compiled_in.translation, &compiled_in.types);
+    let symbol = job.symbol(program);
     TRAFFIC.take();
-    let (mut function, body) = match job {
-        Job::Function(index) => {
-            let mut input = compiled_in.body_input(index);
-            if let Some(sentinels) = sentinels {
-                input.body = sentinels.body(engine.features);
-            }
-            let body = input.body.clone();
-            let function = compiler
-                .compile_function(translation, key, input, types, &symbol)
-                .with_context(|| format!("failed to compile: {symbol}"))
-                .map_err(CodegenError::Compile)?;
-            (function, Some(body))
-        }
-        _ => {
-            let function = compiler
-                .compile_trampoline(Some(translation), key, types, &symbol)
-                .with_context(|| format!("failed to compile: {symbol}"))
-                .map_err(CodegenError::Compile)?;
-            (function, None)
-        }
-    };
+    let translated = translate(engine, compiler, program, job, &symbol, sentinels);
+    let (mut function, body) = translated.map_err(CodegenError::Compile)?;
     let finishing = compiler
         .inlining_compiler()
         .expect("Cranelift's compiler is one");
@@ -98,7 +76,7 @@ pub(crate) fn compile(
         function.needs_gc_heap,
         parameters,
         sentinels,
-        &module.translation.module,
+        |callee| job.callee(program, callee),
         engine.compiler(),
         &engine.tunables,
     )
@@ -113,6 +91,66 @@ pub(crate) fn compile(
         from_clif,
         clif_entry: traffic.inserted,
     })
+}
+
+/// What the compiler makes before machine code, and the body that it is made from. The errors
+/// have the words of `CompileInputs` in `wasmtime/src/compile.rs`.
+fn translate<'s>(
+    engine: &EngineCompiler,
+    compiler: &dyn Compiler,
+    program: Whole<'s>,
+    job: Job,
+    symbol: &str,
+    sentinels: Option<&'s Sentinels<'_>>,
+) -> Result<(CompiledFunctionBody, Option<FunctionBody<'s>>), wasmtime::Error> {
+    let (key, types) = (job.key(), program.types);
+    let of_component = || {
+        let component = program.component.expect("its jobs are of a component");
+        (&component.translation, &component.types)
+    };
+    let function = match job {
+        Job::Function(number, index) => {
+            let padded = sentinels.and_then(|sentinels| sentinels.padded);
+            let module = padded.unwrap_or_else(|| program.module(number));
+            let mut input = module.body_input(index);
+            if let Some(sentinels) = sentinels {
+                input.body = sentinels.body(engine.features);
+            }
+            let body = input.body.clone();
+            let function = compiler
+                .compile_function(&module.translation, key, input, module.types, symbol)
+                .with_context(|| format!("failed to compile: {symbol}"))?;
+            return Ok((function, Some(body)));
+        }
+        Job::ArrayToWasm(number, _) | Job::Startup(_, number) => {
+            let module = program.module(number).module();
+            compiler
+                .compile_trampoline(Some(&module.translation), key, types, symbol)
+                .with_context(|| format!("failed to compile: {symbol}"))?
+        }
+        Job::WasmToArray(_) => compiler
+            .compile_trampoline(None, key, types, symbol)
+            .with_context(|| format!("failed to compile: {symbol}"))?,
+        Job::Builtin(_) | Job::ResourceDrop => compiler
+            .compile_trampoline(None, key, types, symbol)
+            .with_context(|| format!("failed to compile `{symbol}`"))?,
+        Job::Trampoline(abi, _) => {
+            let (component, types) = of_component();
+            compiler
+                .component_compiler()
+                .compile_component_trampoline(component, types, key, abi, &engine.tunables, symbol)
+                .with_context(|| format!("failed to compile {symbol}"))?
+        }
+        Job::Intrinsic(abi, intrinsic) => {
+            let (component, types) = of_component();
+            let tunables = &engine.tunables;
+            compiler
+                .component_compiler()
+                .compile_intrinsic(tunables, component, types, intrinsic, abi, symbol)
+                .with_context(|| format!("failed to compile `{symbol}`"))?
+        }
+    };
+    Ok((function, None))
 }
 
 /// What Cranelift asked of its cache while it compiled one function on this thread.

@@ -4,10 +4,10 @@ use crate::codegen::ClifCache;
 use crate::entries::{Entries, EntryKey, WholeArtifact, seal};
 use crate::fingerprint::{EngineCompiler, Uncovered};
 use crate::kept::Kept;
-use crate::module::ParsedModule;
 use crate::parallel;
 use crate::pipeline::{self, Output, Refused};
 use crate::probe;
+use crate::program::Kind;
 use crate::progress::ProgressCallback;
 use crate::report::{Report, Stopwatch};
 use crate::watched;
@@ -15,9 +15,10 @@ use crate::writer::Writer;
 use ibid_store::{CacheStore, Counters, Entry};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use wasmtime::component::Component;
 use wasmtime::{Engine, Module, Result};
 
-/// Compiles WebAssembly modules for one [`Engine`], and only the functions that its
+/// Compiles WebAssembly modules and components for one [`Engine`], and only the functions that its
 /// store has not seen.
 ///
 /// The artifacts are byte for byte those of the engine. Whatever the store holds,
@@ -54,7 +55,7 @@ pub struct Compiler {
     writer: Writer,
     options: Options,
     mode: Mode,
-    /// The last module, for [`Options::hot_reload`].
+    /// The last module or component, for [`Options::hot_reload`].
     kept: Mutex<Option<Kept>>,
 }
 
@@ -170,7 +171,23 @@ impl Compiler {
     ///
     /// Wasmtime's own.
     pub fn precompile_module(&self, wasm: &[u8]) -> Result<Vec<u8>> {
-        Ok(self.compile(wasm)?.into_artifact())
+        let wasm = binary(wasm)?;
+        Ok(self.compile_as(Kind::Module, &wasm)?.into_artifact())
+    }
+
+    /// Compiles a component to an artifact, in the place of
+    /// [`Engine::precompile_component`]: the same bytes, the same errors. All core modules in
+    /// it, the adapters between them and its trampolines are found or compiled one by one;
+    /// a core module shares them with other components, and with itself alone.
+    ///
+    /// The store is written behind; [`flush`](Self::flush) waits for that.
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own.
+    pub fn precompile_component(&self, wasm: &[u8]) -> Result<Vec<u8>> {
+        let wasm = binary(wasm)?;
+        Ok(self.compile_as(Kind::Component, &wasm)?.into_artifact())
     }
 
     /// Compiles a module that can be instantiated, in the place of [`Module::new`].
@@ -187,7 +204,20 @@ impl Compiler {
         unsafe { Module::deserialize(&self.engine, artifact) }
     }
 
-    /// Compiles a module and says what was found, compiled and spent.
+    /// Compiles a component that can be instantiated, in the place of [`Component::new`].
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own: of the compilation, and for an engine whose target is not this
+    /// machine.
+    pub fn compile_component(&self, wasm: &[u8]) -> Result<Component> {
+        let artifact = self.precompile_component(wasm)?;
+        // SAFETY: as for a module.
+        unsafe { Component::deserialize(&self.engine, artifact) }
+    }
+
+    /// Compiles a module or a component, whichever `wasm` says that it is, and says what was
+    /// found, compiled and spent.
     ///
     /// # Errors
     ///
@@ -195,11 +225,19 @@ impl Compiler {
     /// first reused function whose bytes are not what compiling it gives.
     pub fn compile(&self, wasm: &[u8]) -> Result<Compilation<'_>> {
         let wasm = binary(wasm)?;
+        self.compile_as(Kind::of(&wasm), &wasm)
+    }
+
+    fn compile_as(&self, kind: Kind, wasm: &[u8]) -> Result<Compilation<'_>> {
         self.flush();
         let before = self.store.counters();
         let (artifact, writes, mut report) = match &self.mode {
-            Mode::Plain(reason) => self.plainly(&wasm, reason.clone())?,
-            Mode::Incremental(incremental) => self.incrementally(incremental, &wasm)?,
+            Mode::Plain(reason) => self.plainly(kind, wasm, reason.clone())?,
+            // Wasmtime says why not.
+            Mode::Incremental(_) if kind != Kind::of(wasm) => {
+                self.plainly(kind, wasm, "the input is of another kind".into())?
+            }
+            Mode::Incremental(incremental) => self.incrementally(incremental, kind, wasm)?,
         };
         count_store(&mut report, &before, &self.store.counters());
         Ok(Compilation {
@@ -222,7 +260,7 @@ impl Compiler {
         }
     }
 
-    fn incrementally(&self, incremental: &Incremental, wasm: &[u8]) -> Result<Parts> {
+    fn incrementally(&self, incremental: &Incremental, kind: Kind, wasm: &[u8]) -> Result<Parts> {
         let mut watch = Stopwatch::start();
         let keys = self.whole_artifacts().then(|| {
             incremental
@@ -243,7 +281,7 @@ impl Compiler {
         let mut whole = 0.0;
         watch.lap(&mut whole);
         let kept = self.lock_kept().take();
-        let output = incremental.run(&*self.store, wasm, &self.options, kept.as_ref());
+        let output = incremental.run(&*self.store, kind, wasm, &self.options, kept.as_ref());
         if let Some(kept) = kept {
             self.lock_kept().get_or_insert(kept);
         }
@@ -258,7 +296,7 @@ impl Compiler {
             Err(Refused::Mismatch(mismatch)) if self.options.verify => {
                 return Err(wasmtime::Error::msg(mismatch));
             }
-            Err(refused) => return self.plainly(wasm, refused.to_string()),
+            Err(refused) => return self.plainly(kind, wasm, refused.to_string()),
         };
         if let Some(seed) = seed {
             let kept = Kept::new(incremental.engine(), seed);
@@ -310,9 +348,12 @@ impl Compiler {
         Some((artifact, report))
     }
 
-    fn plainly(&self, wasm: &[u8], reason: String) -> Result<Parts> {
+    fn plainly(&self, kind: Kind, wasm: &[u8], reason: String) -> Result<Parts> {
         let mut watch = Stopwatch::start();
-        let artifact = self.engine.precompile_module(wasm)?;
+        let artifact = match kind {
+            Kind::Module => self.engine.precompile_module(wasm)?,
+            Kind::Component => self.engine.precompile_component(wasm)?,
+        };
         let mut report = Report {
             plain: Some(reason),
             ..Report::default()
@@ -445,14 +486,11 @@ impl Incremental {
         &self.engine
     }
 
-    pub(crate) fn parse<'w>(&self, wasm: &'w [u8]) -> Result<ParsedModule<'w>> {
-        ParsedModule::parse(&self.engine, wasm)
-    }
-
     /// One compile of `wasm` over `store`.
     pub(crate) fn run(
         &self,
         store: &dyn CacheStore,
+        kind: Kind,
         wasm: &[u8],
         options: &Options,
         kept: Option<&Kept>,
@@ -468,6 +506,6 @@ impl Incremental {
             snapshot: &*snapshot,
             options,
         };
-        pipeline::run(&context, wasm, kept)
+        pipeline::run(&context, kind, wasm, kept)
     }
 }

@@ -62,6 +62,7 @@ mod parallel;
 mod pipeline;
 mod primitives;
 mod probe;
+mod program;
 mod progress;
 mod report;
 mod sentinels;

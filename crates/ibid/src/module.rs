@@ -1,95 +1,78 @@
-//! Parsing: the module without its function bodies, as Wasmtime reads it.
+//! A core module without its function bodies, as Wasmtime reads it.
 
 use crate::fingerprint::EngineCompiler;
 use crate::padded::Padded;
-use crate::stencil::ModuleFacts;
+use crate::stencil::{ModuleFacts, TypeFacts};
 use std::ops::Deref;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use wasmparser::{
     BranchHint, FuncToValidate, FunctionBody, SectionLimited, ValidatorResources,
     WasmModuleResources as _,
 };
-use wasmtime_environ::error::{Context as _, Result};
 use wasmtime_environ::{
     DefinedFuncIndex, FuncIndex, FunctionBodyData, GlobalConstValue, MemoryInit, MemoryInitializer,
-    ModuleEnvironment, ModuleTranslation, ModuleTypesBuilder, PrimaryMap, StaticModuleIndex,
+    ModuleTranslation, ModuleTypesBuilder, PrimaryMap, StaticModuleIndex,
 };
 
 /// A module whose sections have been read and validated, its function bodies not.
 pub(crate) struct ParsedModule<'w> {
     pub(crate) translation: ModuleTranslation<'w>,
-    pub(crate) types: ModuleTypesBuilder,
     pub(crate) facts: ModuleFacts,
     bodies: PrimaryMap<DefinedFuncIndex, FunctionBodyData<'w>>,
     /// Made when a function is compiled that needs it; `None` if there is none.
     padded: OnceLock<Option<Box<Padded>>>,
 }
 
-type Parsed<'w> = ParsedModule<'w>;
+/// A module that Wasmtime has translated and prepared.
+pub(crate) struct Prepared<'w> {
+    translation: ModuleTranslation<'w>,
+    /// The lowest address that the module writes data to; 0 if that is not known.
+    data_start: u64,
+}
 
-self_cell::self_cell!(
-    /// A parsed module with the bytes that it was parsed from.
-    pub(crate) struct OwnedModule {
-        owner: Vec<u8>,
-        #[covariant]
-        dependent: Parsed,
-    }
-);
-
-impl<'w> ParsedModule<'w> {
-    /// Reads `wasm` the way `build_module_artifacts` in `wasmtime/src/compile.rs`
-    /// does up to the compilation of functions.
-    ///
-    /// # Errors
-    ///
-    /// Wasmtime's own, for what its own parsing refuses.
-    pub(crate) fn parse(engine: &EngineCompiler, wasm: &'w [u8]) -> Result<ParsedModule<'w>> {
-        let mut parser = wasmparser::Parser::new(0);
-        let mut validator = wasmparser::Validator::new_with_features(engine.features);
-        parser.set_features(*validator.features());
-        let mut types = ModuleTypesBuilder::new(&validator);
-        let mut translation = ModuleEnvironment::new(
-            &engine.tunables,
-            &mut validator,
-            &mut types,
-            StaticModuleIndex::from_u32(0),
-        )
-        .translate(parser, wasm)
-        .context("failed to parse WebAssembly module")?;
+impl<'w> Prepared<'w> {
+    /// Prepares `translation` (`prepare_translation` in `wasmtime/src/compile.rs`).
+    pub(crate) fn of(
+        engine: &EngineCompiler,
+        mut translation: ModuleTranslation<'w>,
+        types: &mut ModuleTypesBuilder,
+    ) -> Prepared<'w> {
         let data_start = data_start(&translation);
         let align = engine.compiler().page_size_align();
-        translation.finalize_memory_init(
-            &engine.tunables,
-            align,
-            engine.dense_image_size,
-            &mut types,
-        );
-        translation.finalize_table_init(&engine.tunables, &mut types);
+        translation.finalize_memory_init(&engine.tunables, align, engine.dense_image_size, types);
+        translation.finalize_table_init(&engine.tunables, types);
+        Prepared {
+            translation,
+            data_start,
+        }
+    }
+
+    /// The module with its facts; `types` are those of all modules together.
+    pub(crate) fn parsed(
+        self,
+        engine: &EngineCompiler,
+        types: &Arc<TypeFacts>,
+    ) -> ParsedModule<'w> {
+        let mut translation = self.translation;
         let bodies = std::mem::take(&mut translation.function_body_inputs);
         let resources = bodies
             .values()
             .next()
             .map(|body| body.validator.resources.clone());
-        let facts = ModuleFacts::new(&translation, &types, resources, engine, data_start);
-        Ok(ParsedModule {
+        let facts = ModuleFacts::new(&translation, types, resources, engine, self.data_start);
+        ParsedModule {
             translation,
-            types,
             facts,
             bodies,
             padded: OnceLock::new(),
-        })
+        }
     }
+}
 
-    /// The same of bytes that stay with the module.
-    pub(crate) fn parse_owned(engine: &EngineCompiler, wasm: Vec<u8>) -> Result<OwnedModule> {
-        OwnedModule::try_new(wasm, |wasm| ParsedModule::parse(engine, wasm))
-    }
-
-    /// The padded module, if there can be one.
-    pub(crate) fn padded(&self, engine: &EngineCompiler) -> Option<Source<'_>> {
-        let pad = || Padded::of(engine, self).map(Box::new);
-        let padded = self.padded.get_or_init(pad);
-        padded.as_ref().map(|padded| padded.source())
+impl<'w> ParsedModule<'w> {
+    /// Its number among the modules that are compiled together.
+    pub(crate) fn number(&self) -> StaticModuleIndex {
+        self.translation.module_index()
     }
 
     /// The type index of the first function: an imported one, if there is any.
@@ -101,6 +84,11 @@ impl<'w> ParsedModule<'w> {
     /// The function index (imports included) of a defined function.
     pub(crate) fn function_index(&self, function: DefinedFuncIndex) -> FuncIndex {
         self.translation.module.func_index(function)
+    }
+
+    /// Where the code section's contents begin in the input, in bytes.
+    pub(crate) fn code_start(&self) -> u64 {
+        self.translation.debuginfo.wasm_file.code_section_offset
     }
 
     pub(crate) fn defined_functions(&self) -> impl ExactSizeIterator<Item = DefinedFuncIndex> {
@@ -128,38 +116,52 @@ fn data_start(translation: &ModuleTranslation<'_>) -> u64 {
     segments.iter().map(start).min().unwrap_or(0)
 }
 
-/// A parsed module, and the bodies that go with it: its own, or others.
+/// A parsed module, the types that it shares with those around it, and the bodies that go
+/// with it: its own, or others.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'s> {
     module: &'s ParsedModule<'s>,
-    /// In place of the module's own; as many.
-    bodies: Option<&'s [FunctionBody<'s>]>,
+    pub(crate) types: &'s ModuleTypesBuilder,
+    edited: Option<Edited<'s>>,
+}
+
+/// What a module has in place of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Edited<'s> {
+    /// As many as its own.
+    pub(crate) bodies: &'s [FunctionBody<'s>],
+    /// Where the code section's contents begin in the input.
+    pub(crate) code_start: u64,
 }
 
 impl<'s> Source<'s> {
-    pub(crate) fn of(module: &'s ParsedModule<'s>) -> Source<'s> {
+    pub(crate) fn of(module: &'s ParsedModule<'s>, types: &'s ModuleTypesBuilder) -> Source<'s> {
         Source {
             module,
-            bodies: None,
+            types,
+            edited: None,
         }
     }
 
-    /// `module` with other `bodies`; `None` if they are more or fewer than its own.
-    pub(crate) fn with_bodies(
-        module: &'s ParsedModule<'s>,
-        bodies: &'s [FunctionBody<'s>],
-    ) -> Option<Source<'s>> {
-        (bodies.len() == module.bodies.len()).then_some(Source {
-            module,
-            bodies: Some(bodies),
+    /// The module with other bodies; `None` if they are more or fewer than its own.
+    pub(crate) fn edited(self, edited: Edited<'s>) -> Option<Source<'s>> {
+        (edited.bodies.len() == self.module.bodies.len()).then_some(Source {
+            edited: Some(edited),
+            ..self
         })
     }
 
     pub(crate) fn body(&self, function: DefinedFuncIndex) -> &'s FunctionBody<'s> {
-        match self.bodies {
-            Some(bodies) => &bodies[function.as_u32() as usize],
+        match self.edited {
+            Some(edited) => &edited.bodies[function.as_u32() as usize],
             None => &self.module.bodies[function].body,
         }
+    }
+
+    /// Where the code section's contents begin in the input, in bytes.
+    pub(crate) fn code_start(&self) -> u64 {
+        let own = || self.module.code_start();
+        self.edited.map_or_else(own, |edited| edited.code_start)
     }
 
     /// The module with its own bodies.
@@ -169,7 +171,9 @@ impl<'s> Source<'s> {
 
     /// The padded module, if there can be one.
     pub(crate) fn padded(&self, engine: &EngineCompiler) -> Option<Source<'s>> {
-        self.module.padded(engine)
+        let pad = || Padded::of(engine, self).map(Box::new);
+        let padded = self.module.padded.get_or_init(pad);
+        padded.as_ref().map(|padded| padded.source())
     }
 
     /// The body with a validator for it, as the compiler takes it.

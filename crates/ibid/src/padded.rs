@@ -7,12 +7,15 @@
 //! body can name is the same, which is checked.
 
 use crate::fingerprint::EngineCompiler;
-use crate::module::{OwnedModule, ParsedModule, Source};
+use crate::module::{ParsedModule, Source};
+use crate::program::Program;
 use std::convert::Infallible;
 use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{
-    CodeSection, DataSection, EntityType, Function, ImportSection, Module, SectionId,
+    CodeSection, CompositeInnerType, CompositeType, DataSection, EntityType, FuncType, Function,
+    ImportSection, Module, RefType, SectionId, SubType, TypeSection, ValType,
 };
+use wasmtime_environ::{FuncIndex, ModuleTranslation, WasmHeapType, WasmRefType, WasmValType};
 
 /// How many functions the padded module imports before those of the module at hand. With 32
 /// bytes for each, what lies behind is further away than anything that code reaches in
@@ -21,24 +24,102 @@ use wasm_encoder::{
 pub(crate) const PADDING: u32 = 67;
 
 /// A padded module, parsed.
-pub(crate) struct Padded(OwnedModule);
+pub(crate) struct Padded(OwnedProgram);
+
+self_cell::self_cell!(
+    struct OwnedProgram {
+        owner: Vec<u8>,
+        #[covariant]
+        dependent: Program,
+    }
+);
 
 impl Padded {
     /// Pads `module`. `None` if it has no function, there is no room for so many imports, or
     /// the padded module turns out to differ in more.
-    pub(crate) fn of(engine: &EngineCompiler, module: &ParsedModule<'_>) -> Option<Padded> {
+    pub(crate) fn of(engine: &EngineCompiler, source: &Source<'_>) -> Option<Padded> {
+        let module = source.module();
         let wasm = encode(engine, module)?;
-        let padded = ParsedModule::parse_owned(engine, wasm).ok()?;
-        let same = padded
-            .borrow_dependent()
-            .facts
-            .is_behind(PADDING, &module.facts);
-        same.then_some(Padded(padded))
+        let parse = |before: &[u8]| {
+            let program = OwnedProgram::try_new(wasm.clone(), |wasm| {
+                let number = module.number();
+                let padded = |translation: &mut _| import_as(translation, module);
+                Program::module_behind(engine, before, wasm, number, padded)
+            });
+            let padded = Padded(program.ok()?);
+            let same = padded.source().facts.is_behind(PADDING, &module.facts);
+            same.then_some(padded)
+        };
+        // Where other modules have types too, some may come before its own.
+        parse(&[]).or_else(|| parse(&types_alone(source)?))
     }
 
     pub(crate) fn source(&self) -> Source<'_> {
-        Source::of(self.0.borrow_dependent())
+        let program = self.0.borrow_dependent();
+        Source::of(program.first(), program.types())
     }
+}
+
+/// What a component knows of the functions that `module` imports, of those of the padded
+/// module.
+fn import_as(padded: &mut ModuleTranslation<'_>, module: &ParsedModule<'_>) {
+    for (index, known) in module.translation.known_imported_functions.iter() {
+        let index = FuncIndex::from_u32(index.as_u32() + PADDING);
+        padded.known_imported_functions[index].clone_from(known);
+    }
+}
+
+/// A module that has all types around `source`, in their order, and nothing else. `None` if one
+/// of them is no plain function type.
+fn types_alone(source: &Source<'_>) -> Option<Vec<u8>> {
+    let mut types = TypeSection::new();
+    for (_, ty) in source.types.wasm_types() {
+        if ty.supertype.is_some() || ty.composite_type.shared {
+            return None;
+        }
+        let function = ty.as_func()?;
+        let values = |types: &[WasmValType]| types.iter().map(value_type).collect::<Option<_>>();
+        let function: [Vec<ValType>; 2] = [values(function.params())?, values(function.results())?];
+        let [params, results] = function;
+        types.ty().subtype(&SubType {
+            is_final: ty.is_final,
+            supertype_idx: None,
+            composite_type: CompositeType {
+                inner: CompositeInnerType::Func(FuncType::new(params, results)),
+                shared: false,
+                descriptor: None,
+                describes: None,
+            },
+        });
+    }
+    let mut module = Module::new();
+    module.section(&types);
+    Some(module.finish())
+}
+
+/// `ty`, for a type that names no other.
+fn value_type(ty: &WasmValType) -> Option<ValType> {
+    Some(match ty {
+        WasmValType::I32 => ValType::I32,
+        WasmValType::I64 => ValType::I64,
+        WasmValType::F32 => ValType::F32,
+        WasmValType::F64 => ValType::F64,
+        WasmValType::V128 => ValType::V128,
+        WasmValType::Ref(WasmRefType {
+            nullable,
+            heap_type,
+        }) => {
+            let reference = match heap_type {
+                WasmHeapType::Func => RefType::FUNCREF,
+                WasmHeapType::Extern => RefType::EXTERNREF,
+                _ => return None,
+            };
+            ValType::Ref(RefType {
+                nullable: *nullable,
+                ..reference
+            })
+        }
+    })
 }
 
 /// The padded module's bytes. Its functions have no code and its memories no data: these are not
@@ -165,8 +246,9 @@ mod tests {
                    (start $s) (elem declare func $f) (data (i32.const 0) \"data\"))"
             );
             let wasm = wat::parse_str(wasm).unwrap();
-            let module = ParsedModule::parse(&engine, &wasm).unwrap();
-            let padded = Padded::of(&engine, &module).unwrap();
+            let program = Program::module(&engine, &wasm).unwrap();
+            let module = program.first();
+            let padded = Padded::of(&engine, &Source::of(module, program.types())).unwrap();
             let there = padded.source().facts.place(entity.behind(PADDING));
             let here = module.facts.place(entity);
             assert_eq!(there.offset, here.offset + 32 * PADDING, "{text}");
@@ -179,7 +261,8 @@ mod tests {
     fn without_functions_there_is_none() {
         let engine = engine();
         let wasm = wat::parse_str("(module (import \"\" \"\" (func)))").unwrap();
-        let module = ParsedModule::parse(&engine, &wasm).unwrap();
-        assert!(Padded::of(&engine, &module).is_none());
+        let program = Program::module(&engine, &wasm).unwrap();
+        let source = Source::of(program.first(), program.types());
+        assert!(Padded::of(&engine, &source).is_none());
     }
 }

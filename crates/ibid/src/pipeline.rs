@@ -1,7 +1,7 @@
 //! One compile, from the input to the artifact. Data flows one way: parse, bundle,
 //! stencils and keys, lookup, compile, apply, link.
 
-use crate::bodies::{self, Scan};
+use crate::bodies::{self, ModuleScan, Scan};
 use crate::bundle::{self, Bundle, BundleWriter, Known};
 use crate::bytes::{Reader, Writer};
 use crate::codegen::{self, CodegenError, Compiled};
@@ -12,8 +12,9 @@ use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
 use crate::kept::{Kept, Seed};
 use crate::link::{self, LinkError, Linkable};
-use crate::module::{ParsedModule, Source};
+use crate::link::{Described, SerializedTypes};
 use crate::parallel;
+use crate::program::{Kind, Program, Whole};
 use crate::progress::Counter;
 use crate::report::{Found, Report, Stopwatch};
 use crate::sentinels::Sentinels;
@@ -25,7 +26,9 @@ use ibid_store::{Entry, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use wasmtime_environ::{BuiltinFunctionIndex, Compiler, DefinedFuncIndex, ModuleTranslation};
+use wasmtime_environ::{
+    BuiltinFunctionIndex, Compiler, DefinedFuncIndex, ScopeVec, StaticModuleIndex,
+};
 
 /// What a compile works with.
 pub(crate) struct Context<'c> {
@@ -72,10 +75,11 @@ impl From<LinkError> for Refused {
     }
 }
 
-/// Compiles `wasm`, with what was `kept` of another module if it is the same but for its
+/// Compiles `wasm`, with what was `kept` of another input if it is the same but for its
 /// bodies.
 pub(crate) fn run(
     context: &Context<'_>,
+    kind: Kind,
     wasm: &[u8],
     kept: Option<&Kept>,
 ) -> Result<Output, Refused> {
@@ -85,40 +89,46 @@ pub(crate) fn run(
     let find = || Before::find(context, wasm);
     let hot = context.options.hot_reload.then(find).flatten();
     if let (Some(kept), Some(before)) = (kept, &hot)
-        && let Some(source) = kept.source(&before.scan)
+        && let Some(sources) = kept.sources(kind, &before.scan)
     {
-        let made = Made::of(context, source, Some(before), &mut watch, &mut report)?;
+        let program = kept.program().with(&sources);
+        let made = Made::of(context, program, Some(before), &mut watch, &mut report)?;
         // With another answer the description would be another one.
         if made.needs_gc_heap == kept.needs_gc_heap {
-            return made.link(engine, &source.translation, &kept.types, watch, report);
+            let described = kept.program().described(&sources, wasm);
+            return made.link(engine, &described, &kept.types, watch, report);
         }
         report = Report::default();
     }
-    let parse = || ParsedModule::parse(engine, wasm);
-    let (module, before) = if context.options.hot_reload {
-        (parse(), hot)
+    let mut scope = ScopeVec::new();
+    // Another thread may use it, if no other does meanwhile.
+    let scope = &mut scope;
+    let (program, before) = if context.options.hot_reload {
+        (Program::parse(engine, kind, wasm, scope), hot)
     } else {
-        parallel::beside(engine.parallel, parse, find)
+        parallel::beside(
+            engine.parallel,
+            move || Program::parse(engine, kind, wasm, scope),
+            find,
+        )
     };
-    let mut module = module.map_err(Refused::Wasmtime)?;
+    let mut program = program.map_err(Refused::Wasmtime)?;
     watch.lap(&mut report.time_ms.parse);
 
-    let source = Source::of(&module);
-    let made = Made::of(context, source, before.as_ref(), &mut watch, &mut report)?;
+    let sources = program.sources();
+    let whole = program.with(&sources);
+    let made = Made::of(context, whole, before.as_ref(), &mut watch, &mut report)?;
     let needs_gc_heap = made.needs_gc_heap;
-    module.translation.module.needs_gc_heap |= needs_gc_heap;
-    let ParsedModule {
-        translation, types, ..
-    } = module;
-    let types =
-        postcard::to_allocvec(&types.finish()).map_err(|error| Refused::Wasmtime(error.into()))?;
-    let mut output = made.link(engine, &translation, &types, watch, report)?;
+    program.say_gc_heap(needs_gc_heap);
+    let (types, program) = program.finish().map_err(Refused::Wasmtime)?;
+    let mut output = made.link(engine, &program.described(wasm), &types, watch, report)?;
     let frame = before.as_ref().and_then(|before| before.scan.frame);
     // A recording engine's artifact has a checksum of the input.
     output.seed = frame
         .filter(|_| !engine.tunables.recording)
         .map(|frame| Seed {
             frame,
+            kind,
             types,
             needs_gc_heap,
             wasm: wasm.to_vec(),
@@ -126,7 +136,7 @@ pub(crate) fn run(
     Ok(output)
 }
 
-/// All functions of a module, found or compiled.
+/// All functions of a program, found or compiled.
 struct Made<'c> {
     units: Vec<Unit<'c>>,
     codes: Vec<Code<'c>>,
@@ -137,23 +147,30 @@ struct Made<'c> {
 }
 
 impl<'c> Made<'c> {
-    /// Finds or compiles all functions of `source`.
+    /// Finds or compiles all functions of `program`.
     fn of(
         context: &'c Context<'c>,
-        source: Source<'_>,
+        program: Whole<'_>,
         before: Option<&'c Before<'c, 'c>>,
         watch: &mut Stopwatch,
         report: &mut Report,
     ) -> Result<Made<'c>, Refused> {
-        let stored = before.and_then(|before| before.bundle.as_deref());
-        let bundle = stored.map(Bundle::read);
-        let damaged = before.is_some_and(|before| before.damaged) || matches!(bundle, Some(Err(_)));
-        let bundle = bundle
-            .and_then(Result::ok)
-            .filter(|bundle| bundle.is_of(&source.facts.everything()));
-        let mut compile = Compile::new(context, source, before, bundle.as_ref());
-        compile.damaged += u64::from(damaged);
-        compile.obtain(Job::all(&source), watch, report)?;
+        let shelves = before.map_or(&[][..], |before| &before.shelves);
+        let mut damaged = 0;
+        let mut bundles = Vec::with_capacity(program.modules.len());
+        for (number, module) in program.modules.iter().enumerate() {
+            let shelf = shelves.get(number);
+            let stored = shelf.and_then(|shelf| shelf.bundle.as_deref());
+            let bundle = stored.map(Bundle::read);
+            let unread = matches!(bundle, Some(Err(_)));
+            damaged += u64::from(unread || shelf.is_some_and(|shelf| shelf.damaged));
+            let everything = module.facts.everything();
+            let bundle = bundle.and_then(Result::ok);
+            bundles.push(bundle.filter(|bundle| bundle.is_of(&everything)));
+        }
+        let mut compile = Compile::new(context, program, before, &bundles);
+        compile.damaged += damaged;
+        compile.obtain(Job::all(program), watch, report)?;
         let builtins = compile.builtins_needed();
         compile.obtain(builtins, watch, report)?;
         compile.units.sort_by_key(|unit| unit.job.key());
@@ -164,8 +181,8 @@ impl<'c> Made<'c> {
         let layouts: Vec<Layout<'_>> = compile.codes.iter().map(Code::layout).collect();
         let needs_gc_heap = layouts.iter().any(|layout| layout.needs_gc_heap);
         compile.count(&layouts, report);
-        let bundle = compile.bundle_entry(&layouts, report);
-        compile.writes.extend(bundle);
+        let bundles = compile.bundle_entries(&layouts, report);
+        compile.writes.extend(bundles);
         watch.lap(&mut report.time_ms.apply);
         Ok(Made {
             needs_gc_heap,
@@ -180,8 +197,8 @@ impl<'c> Made<'c> {
     fn link(
         self,
         engine: &EngineCompiler,
-        translation: &ModuleTranslation<'_>,
-        types: &[u8],
+        described: &Described<'_>,
+        types: &SerializedTypes,
         mut watch: Stopwatch,
         mut report: Report,
     ) -> Result<Output, Refused> {
@@ -199,7 +216,7 @@ impl<'c> Made<'c> {
             .collect();
         watch.lap(&mut report.time_ms.apply);
 
-        let artifact = link::link(engine, translation, types, &functions)?;
+        let artifact = link::link(engine, described, types, &functions)?;
         watch.lap(&mut report.time_ms.link);
         report.time_ms.total = watch.total();
         Ok(Output {
@@ -214,6 +231,12 @@ impl<'c> Made<'c> {
 /// What can be known of the input before it is parsed.
 struct Before<'c, 'w> {
     scan: Scan<'w>,
+    /// Of each core module.
+    shelves: Vec<Shelf<'c>>,
+}
+
+/// What the store has for a core module as a whole.
+struct Shelf<'c> {
     /// The key of the bundle.
     key: EntryKey,
     /// Under this there is a note when the module's surroundings were seen without a bundle.
@@ -234,16 +257,21 @@ impl<'c, 'w> Before<'c, 'w> {
         let framed = options.hot_reload;
         let fingerprint = &entries.fingerprint;
         let scan = bodies::scan(engine.parallel, fingerprint, engine.features, wasm, framed)?;
-        let (key, note) = Entries::bundle(&scan.surroundings);
-        let stored = context.snapshot.get(&key);
-        let found = stored.is_some();
-        let bundle = stored.and_then(|stored| entries.open(&key, stored));
+        let shelf = |module: &ModuleScan<'w>| {
+            let (key, note) = Entries::bundle(&module.surroundings);
+            let stored = context.snapshot.get(&key);
+            let found = stored.is_some();
+            let bundle = stored.and_then(|stored| entries.open(&key, stored));
+            Shelf {
+                damaged: found && bundle.is_none(),
+                key,
+                note,
+                bundle,
+            }
+        };
         Some(Before {
+            shelves: scan.modules.iter().map(shelf).collect(),
             scan,
-            damaged: found && bundle.is_none(),
-            key,
-            note,
-            bundle,
         })
     }
 }
@@ -291,19 +319,21 @@ impl<'c> Held<'c> {
 }
 
 /// Where the body of `job` lies in the input; `u32::MAX` if it has none.
-fn base(source: Source<'_>, job: Job) -> u32 {
+fn base(program: Whole<'_>, job: Job) -> u32 {
     match job {
-        Job::Function(function) => source.body(function).range().start as u32,
+        Job::Function(module, function) => {
+            program.module(module).body(function).range().start as u32
+        }
         _ => u32::MAX,
     }
 }
 
 /// About how much there is to compile for `job`, in bytes.
-fn length(source: Source<'_>, job: Job) -> usize {
+fn length(program: Whole<'_>, job: Job) -> usize {
     match job {
-        Job::Function(function) => source.body(function).as_bytes().len(),
+        Job::Function(module, function) => program.module(module).body(function).as_bytes().len(),
         // It has some operators for each data segment.
-        Job::Startup(_) => usize::MAX,
+        Job::Startup(..) => usize::MAX,
         _ => 0,
     }
 }
@@ -336,15 +366,16 @@ struct Wanted {
 
 struct Compile<'b, 'c, 's> {
     context: &'c Context<'c>,
-    source: Source<'s>,
+    program: Whole<'s>,
     before: Option<&'c Before<'c, 'c>>,
-    bundle: Option<&'b Bundle<'c>>,
+    /// By module.
+    bundles: &'b [Option<Bundle<'c>>],
     units: Vec<Unit<'c>>,
     codes: Vec<Code<'c>>,
     /// Parameters that are not in the bundle.
     held: Writer,
-    /// Where the code of a stencil of the bundle is.
-    of_bundle: Vec<Option<usize>>,
+    /// Where the code of a stencil of each bundle is.
+    of_bundles: Vec<Vec<Option<usize>>>,
     by_key: FxHashMap<StencilKey, Place>,
     writes: Vec<Entry>,
     damaged: u64,
@@ -370,19 +401,22 @@ enum Origin {
 impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     fn new(
         context: &'c Context<'c>,
-        source: Source<'s>,
+        program: Whole<'s>,
         before: Option<&'c Before<'c, 'c>>,
-        bundle: Option<&'b Bundle<'c>>,
+        bundles: &'b [Option<Bundle<'c>>],
     ) -> Self {
+        let stencils = |bundle: &Option<Bundle<'c>>| {
+            vec![None; bundle.as_ref().map_or(0, |bundle| bundle.stencils.len())]
+        };
         Compile {
             context,
-            source,
+            program,
             before,
             units: Vec::new(),
             codes: Vec::new(),
             held: Writer::default(),
-            of_bundle: vec![None; bundle.map_or(0, |bundle| bundle.stencils.len())],
-            bundle,
+            of_bundles: bundles.iter().map(stencils).collect(),
+            bundles,
             by_key: FxHashMap::default(),
             writes: Vec::new(),
             damaged: 0,
@@ -396,7 +430,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         watch: &mut Stopwatch,
         report: &mut Report,
     ) -> Result<(), Refused> {
-        let missing = self.take_from_bundle(jobs);
+        let missing = self.take_from_bundles(jobs);
         watch.lap(&mut report.time_ms.lookup);
         let unfit = self.find_or_compile(missing, Addresses::Slots, watch, report)?;
         if !unfit.is_empty() {
@@ -426,21 +460,30 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         Ok(unfit)
     }
 
-    /// Adds what the bundle knows to the units. Gives the rest back.
-    fn take_from_bundle(&mut self, jobs: Vec<Job>) -> Vec<Job> {
-        let Some(bundle) = self.bundle else {
+    /// Adds what the bundles know to the units. Gives the rest back.
+    fn take_from_bundles(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        if self.bundles.iter().all(Option::is_none) {
             return jobs;
-        };
+        }
+        let bundles = self.bundles;
         self.units.reserve(jobs.len());
         let mut missing = Vec::new();
-        let mut trampolines = bundle.trampolines();
+        let trampolines = |bundle: &'b Option<Bundle<'c>>| bundle.as_ref().map(Bundle::trampolines);
+        let mut trampolines: Vec<_> = bundles.iter().map(trampolines).collect();
         for job in jobs {
+            let number = self.shelf(job);
+            let Some((number, bundle)) =
+                number.and_then(|number| Some((number, bundles[number].as_ref()?)))
+            else {
+                missing.push(job);
+                continue;
+            };
             let known = match (job, bundle::trampoline(job)) {
-                (Job::Function(function), _) => self.known_body(bundle, function),
-                (_, Some(name)) => trampolines(name),
+                (Job::Function(module, function), _) => self.known_body(bundle, module, function),
+                (_, Some(name)) => trampolines[number].as_mut().and_then(|find| find(name)),
                 (_, None) => None,
             };
-            let code = known.and_then(|known| self.code_of_bundle(bundle, known.stencil));
+            let code = known.and_then(|known| self.code_of_bundle(number, bundle, known.stencil));
             let (Some(code), Some(known)) = (code, known) else {
                 missing.push(job);
                 continue;
@@ -460,18 +503,38 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         missing
     }
 
+    /// The module whose bundle `job` belongs into. What belongs to no module is a component's,
+    /// or the only module's.
+    fn shelf(&self, job: Job) -> Option<usize> {
+        match job.module() {
+            Some(module) => Some(module.as_u32() as usize),
+            None => self.program.component.is_none().then_some(0),
+        }
+    }
+
     /// What the bundle knows of a body with these bytes. Branch hints are not among them,
     /// so a function that has some is left to its stencil.
-    fn known_body(&self, bundle: &Bundle<'c>, function: DefinedFuncIndex) -> Option<Known<'c>> {
-        let digest = self.before?.scan.digests.get(function.as_u32() as usize)?;
-        let base = base(self.source, Job::Function(function));
+    fn known_body(
+        &self,
+        bundle: &Bundle<'c>,
+        module: StaticModuleIndex,
+        function: DefinedFuncIndex,
+    ) -> Option<Known<'c>> {
+        let scan = self.before?.scan.modules.get(module.as_u32() as usize)?;
+        let digest = scan.digests.get(function.as_u32() as usize)?;
+        let base = base(self.program, Job::Function(module, function));
         let known = bundle.function(function.as_u32(), digest, base)?;
-        let hinted = self.source.branch_hints(function).is_some();
+        let hinted = self.program.module(module).branch_hints(function).is_some();
         (!hinted).then_some(known)
     }
 
-    fn code_of_bundle(&mut self, bundle: &Bundle<'c>, stencil: u32) -> Option<usize> {
-        let place = self.of_bundle.get_mut(stencil as usize)?;
+    fn code_of_bundle(
+        &mut self,
+        module: usize,
+        bundle: &Bundle<'c>,
+        stencil: u32,
+    ) -> Option<usize> {
+        let place = self.of_bundles[module].get_mut(stencil as usize)?;
         if place.is_none() {
             *place = Some(self.codes.len());
             self.codes
@@ -482,10 +545,10 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
 
     /// Splits `jobs`.
     fn stencils(&self, jobs: Vec<Job>, addresses: Addresses) -> Vec<Wanted> {
-        let (parallel, module) = (self.context.engine.parallel, self.source);
+        let (parallel, program) = (self.context.engine.parallel, self.program);
         let fingerprint = &self.context.entries.fingerprint;
         parallel::map(parallel, jobs, Scratch::default, |scratch, job| {
-            let (stencil, parameters, slots) = match split(module, job, addresses, scratch) {
+            let (stencil, parameters, slots) = match split(program, job, addresses, scratch) {
                 Some(SplitBody {
                     stencil,
                     parameters,
@@ -495,7 +558,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                     scratch.reuse(stencil);
                     (Some(key), parameters, slots)
                 }
-                None => (None, unsplit(module, job), Slots::default()),
+                None => (None, unsplit(program, job), Slots::default()),
             };
             Wanted {
                 job,
@@ -554,9 +617,9 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             options,
             ..
         } = *self.context;
-        let module = self.source;
+        let program = self.program;
         // The longest first, so that none is waited for at the end.
-        missing.sort_by_key(|i| Reverse(length(module, wanted[*i].job)));
+        missing.sort_by_key(|i| Reverse(length(program, wanted[*i].job)));
         let progress = Counter::new(options.progress.as_ref(), missing.len());
         let mut results = parallel::map_each(engine.parallel, missing, |i| {
             let Wanted {
@@ -565,13 +628,14 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 slots,
                 ..
             } = &wanted[i];
-            let plainly = || codegen::compile(engine, compiler, module, *job, parameters, None);
+            let plainly = || codegen::compile(engine, compiler, program, *job, parameters, None);
             let result = match *job {
-                Job::Function(function) if parameters.has_holes() => {
+                Job::Function(module, function) if parameters.has_holes() => {
+                    let module = program.module(module);
                     let sentinels = Sentinels::of(engine, module, function, slots.clone());
                     let compiled = sentinels.map(|sentinels| {
                         let sentinels = Some(&sentinels);
-                        codegen::compile(engine, compiler, module, *job, parameters, sentinels)
+                        codegen::compile(engine, compiler, program, *job, parameters, sentinels)
                     });
                     match compiled {
                         Some(Ok(compiled)) => Ok(Some(compiled)),
@@ -662,7 +726,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             }
             let parameters = Held::Here {
                 start: self.held.len(),
-                base: base(self.source, wanted.job),
+                base: base(self.program, wanted.job),
             };
             wanted.parameters.write(&mut self.held);
             self.units.push(Unit {
@@ -719,7 +783,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     /// Compiles every function that was not compiled just now, or was with sentinels for its
     /// addresses, with no cache and no sentinels, and compares all its bytes. Says how many.
     fn verify(&self) -> Result<u64, Refused> {
-        let (engine, module, codes) = (self.context.engine, self.source, &self.codes);
+        let (engine, program, codes) = (self.context.engine, self.program, &self.codes);
         let held = self.held.as_bytes();
         let reused: Vec<(&Unit<'_>, FunctionParameters)> = self
             .units
@@ -735,7 +799,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             |(), (unit, parameters)| {
                 let compiler = engine.compiler();
                 let job = unit.job;
-                let fresh = codegen::compile(engine, compiler, module, job, &parameters, None);
+                let fresh = codegen::compile(engine, compiler, program, job, &parameters, None);
                 let same = fresh.is_ok_and(|fresh| {
                     is_same(&fresh.stencil, &codes[unit.code], unit.parameters, held)
                 });
@@ -744,8 +808,8 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         );
         for (job, same) in results {
             if !same {
-                let symbol = job.symbol(&module);
-                let key = split(module, job, Addresses::Slots, &mut Scratch::default())
+                let symbol = job.symbol(program);
+                let key = split(program, job, Addresses::Slots, &mut Scratch::default())
                     .map_or_else(
                         || "none".to_string(),
                         |split| {
@@ -791,21 +855,45 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         report.store.damaged = self.damaged;
     }
 
-    /// A bundle to be stored, if the one that there is, if any, knew too little: at once if
-    /// most functions were compiled anyway; else when the environment is seen again, so that
+    /// The bundles to be stored; see [`bundle_entry`](Self::bundle_entry).
+    fn bundle_entries(&self, layouts: &[Layout<'_>], report: &Report) -> Vec<Entry> {
+        let Some(before) = self.before else {
+            return Vec::new();
+        };
+        let mostly_compiled = report.functions.compiled >= report.functions.total / 2;
+        let mut found = vec![0u64; self.program.modules.len()];
+        for unit in &self.units {
+            if let (Job::Function(module, _), Found::ExactBody) = (unit.job, unit.found) {
+                found[module.as_u32() as usize] += 1;
+            }
+        }
+        let shelves = before.shelves.iter().zip(&before.scan.modules);
+        shelves
+            .zip(found)
+            .enumerate()
+            .filter_map(|(module, ((shelf, scan), found))| {
+                let total = scan.bodies.len() as u64;
+                if total - found <= found / MISSES_ALLOWED {
+                    return None;
+                }
+                self.bundle_entry(layouts, module, shelf, scan, mostly_compiled)
+            })
+            .collect()
+    }
+
+    /// The bundle of a module for which the one that there is, if any, knew too little: at once
+    /// if most functions were compiled anyway; else when the environment is seen again, so that
     /// who changes it with every compile does not pay for bundles. The first time it is a
     /// note that the environment was seen.
-    fn bundle_entry(&self, layouts: &[Layout<'_>], report: &Report) -> Option<Entry> {
-        let found = report.functions.exact_body;
-        let missed = report.functions.total - found;
-        let Before {
-            scan, key, note, ..
-        } = self.before?;
-        if missed <= found / MISSES_ALLOWED {
-            return None;
-        }
+    fn bundle_entry(
+        &self,
+        layouts: &[Layout<'_>],
+        module: usize,
+        Shelf { key, note, .. }: &Shelf<'_>,
+        scan: &ModuleScan<'_>,
+        mostly_compiled: bool,
+    ) -> Option<Entry> {
         let snapshot = self.context.snapshot;
-        let mostly_compiled = report.functions.compiled >= report.functions.total / 2;
         let seen = || {
             let stored = snapshot.get(note)?;
             self.context.entries.open(note, stored)
@@ -813,15 +901,23 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         if !mostly_compiled && seen().is_none() {
             return Some(seal(*note, Vec::new()));
         }
-        Some(seal(*key, self.bundle_bytes(layouts, &scan.digests)?))
+        let bytes = self.bundle_bytes(layouts, module, &scan.digests)?;
+        Some(seal(*key, bytes))
     }
 
-    fn bundle_bytes(&self, layouts: &[Layout<'_>], digests: &[Digest]) -> Option<Vec<u8>> {
-        let mut writer = BundleWriter::new(self.source.facts.everything(), digests);
+    fn bundle_bytes(
+        &self,
+        layouts: &[Layout<'_>],
+        module: usize,
+        digests: &[Digest],
+    ) -> Option<Vec<u8>> {
+        let everything = self.program.modules[module].facts.everything();
+        let mut writer = BundleWriter::new(everything, digests);
         let mut numbers = vec![None; self.codes.len()];
         let held = self.held.as_bytes();
         for unit in &self.units {
-            if !unit.storable || !self.belongs_in_bundle(unit.job) {
+            let here = self.shelf(unit.job) == Some(module);
+            if !here || !unit.storable || !self.belongs_in_bundle(unit.job) {
                 continue;
             }
             let layout = &layouts[unit.code];
@@ -836,7 +932,9 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     /// Not so functions that must not be found by their bytes: those with branch hints.
     fn belongs_in_bundle(&self, job: Job) -> bool {
         match job {
-            Job::Function(function) => self.source.branch_hints(function).is_none(),
+            Job::Function(module, function) => {
+                self.program.module(module).branch_hints(function).is_none()
+            }
             trampoline => bundle::trampoline(trampoline).is_some(),
         }
     }
@@ -874,23 +972,26 @@ const MISSES_ALLOWED: u64 = 16;
 
 /// The stencil and parameters of `job`; `None` when its body cannot be split.
 pub(crate) fn split(
-    source: Source<'_>,
+    program: Whole<'_>,
     job: Job,
     addresses: Addresses,
     scratch: &mut Scratch,
 ) -> Option<SplitBody> {
     match job {
-        Job::Function(function) => stencil::split(
-            &source.facts,
-            source.function_index(function).as_u32(),
-            source.body(function),
-            source.branch_hints(function),
-            addresses,
-            scratch,
-        )
-        .ok(),
+        Job::Function(module, function) => {
+            let source = program.module(module);
+            stencil::split(
+                &source.facts,
+                source.function_index(function).as_u32(),
+                source.body(function),
+                source.branch_hints(function),
+                addresses,
+                scratch,
+            )
+            .ok()
+        }
         trampoline => {
-            let (stencil, parameters) = trampoline.trampoline(&source)?;
+            let (stencil, parameters) = trampoline.trampoline(program)?;
             Some(SplitBody {
                 stencil,
                 parameters,
@@ -902,13 +1003,15 @@ pub(crate) fn split(
 
 /// Parameters for a function whose body cannot be split: every function is a callee
 /// of its, and its source locations are what they are.
-fn unsplit(source: Source<'_>, job: Job) -> FunctionParameters {
-    let functions = source.translation.module.functions.len() as u32;
-    let callees = (0..functions).collect();
-    match job {
-        Job::Function(function) => {
-            FunctionParameters::unsplit(source.body(function).range().start as u32, callees)
-        }
-        _ => FunctionParameters::without_source(callees),
+fn unsplit(program: Whole<'_>, job: Job) -> FunctionParameters {
+    let functions = job.module().map_or(0, |module| {
+        let module = program.module(module);
+        module.translation.module.functions.len() as u32
+    });
+    let callees = 0..functions;
+    if job.is_function() {
+        FunctionParameters::unsplit(base(program, job), callees.collect())
+    } else {
+        FunctionParameters::without_source(callees.chain([FunctionParameters::WASM_CALL]).collect())
     }
 }

@@ -5,8 +5,8 @@ use crate::codegen::{self, CodegenError};
 use crate::compiled::{CompiledFunction, Stencil};
 use crate::compiler::{Compiler, Incremental};
 use crate::jobs::Job;
-use crate::module::{ParsedModule, Source};
 use crate::pipeline::split;
+use crate::program::Program;
 use crate::sentinels::Sentinels;
 use crate::stencil::{Addresses, FunctionParameters, FunctionStencil, Scratch, StencilKey};
 use wasmtime::Result;
@@ -61,7 +61,7 @@ use wasmtime_environ::FuncIndex;
 /// ```
 pub struct Functions<'c, 'w> {
     incremental: &'c Incremental,
-    module: ParsedModule<'w>,
+    program: Program<'w>,
 }
 
 impl Compiler {
@@ -80,7 +80,7 @@ impl Compiler {
         })?;
         Ok(Functions {
             incremental,
-            module: incremental.parse(wasm)?,
+            program: Program::module(incremental.engine(), wasm)?,
         })
     }
 }
@@ -88,9 +88,9 @@ impl Compiler {
 impl Functions<'_, '_> {
     /// The indices of the functions that the module defines; imports come before them.
     pub fn indices(&self) -> impl ExactSizeIterator<Item = u32> {
-        self.module
-            .defined_functions()
-            .map(|function| self.module.function_index(function).as_u32())
+        let module = self.program.first();
+        let functions = module.defined_functions();
+        functions.map(|function| module.function_index(function).as_u32())
     }
 
     /// Splits the function `index` into its stencil and its parameters. Addresses of static
@@ -119,8 +119,14 @@ impl Functions<'_, '_> {
         index: u32,
         addresses: Addresses,
     ) -> Option<(FunctionStencil, FunctionParameters)> {
-        let source = Source::of(&self.module);
-        let split = split(source, self.job(index)?, addresses, &mut Scratch::default())?;
+        let sources = self.program.sources();
+        let program = self.program.with(&sources);
+        let split = split(
+            program,
+            self.job(index)?,
+            addresses,
+            &mut Scratch::default(),
+        )?;
         Some((split.stencil, split.parameters))
     }
 
@@ -144,13 +150,14 @@ impl Functions<'_, '_> {
         let job = self.job(index).ok_or_else(|| {
             wasmtime::Error::msg(format!("the module does not define function {index}"))
         })?;
-        let source = Source::of(&self.module);
+        let sources = self.program.sources();
+        let program = self.program.with(&sources);
         let sentinels = match job {
-            Job::Function(function) if parameters.has_holes() => {
+            Job::Function(module, function) if parameters.has_holes() => {
                 let engine = self.incremental.engine();
-                let split = split(source, job, Addresses::Slots, &mut Scratch::default());
+                let split = split(program, job, Addresses::Slots, &mut Scratch::default());
                 let slots = split.map(|split| split.slots).unwrap_or_default();
-                let sentinels = Sentinels::of(engine, source, function, slots);
+                let sentinels = Sentinels::of(engine, program.module(module), function, slots);
                 Some(sentinels.ok_or_else(|| {
                     wasmtime::Error::msg("there is no room for the function's slots")
                 })?)
@@ -160,7 +167,7 @@ impl Functions<'_, '_> {
         match codegen::compile(
             self.incremental.engine(),
             self.incremental.engine().compiler(),
-            source,
+            program,
             job,
             parameters,
             sentinels.as_ref(),
@@ -173,10 +180,9 @@ impl Functions<'_, '_> {
 
     fn job(&self, index: u32) -> Option<Job> {
         let index = FuncIndex::from_u32(index);
-        let module = &self.module.translation.module;
-        module
-            .defined_func_index(index)
-            .filter(|function| function.as_u32() < self.module.defined_functions().len() as u32)
-            .map(Job::Function)
+        let module = self.program.first();
+        let defined = module.translation.module.defined_func_index(index)?;
+        let exists = defined.as_u32() < module.defined_functions().len() as u32;
+        exists.then(|| Job::Function(module.number(), defined))
     }
 }

@@ -8,6 +8,7 @@
 
 use crate::compiler::{Incremental, Options};
 use crate::entries::seal;
+use crate::program::Kind;
 use ibid_store::{CacheStore, Entry, MemoryStore};
 use std::sync::Arc;
 use wasmtime::Engine;
@@ -43,12 +44,12 @@ fn check(engine: &Engine, incremental: &Incremental) -> bool {
         // The engine refuses the probe, for example because it leaves out a proposal;
         // then there is nothing to compare, and every error is Wasmtime's.
         return incremental
-            .run(&MemoryStore::default(), PROBE, &options, None)
+            .run(&MemoryStore::default(), Kind::Module, PROBE, &options, None)
             .is_err();
     };
     let store: Arc<dyn CacheStore> = Arc::new(MemoryStore::default());
     for _cold_then_warm in 0..2 {
-        match incremental.run(&*store, PROBE, &options, None) {
+        match incremental.run(&*store, Kind::Module, PROBE, &options, None) {
             Ok(output) if output.artifact == expected => {
                 store.insert_many(output.writes);
             }

@@ -220,7 +220,7 @@ fn write_wide(out: &mut Vec<u8>, value: u32) {
 mod tests {
     use super::*;
     use crate::fingerprint::EngineCompiler;
-    use crate::module::ParsedModule;
+    use crate::program::Program;
 
     fn slots(class: Class, count: usize, literals: &[u32]) -> Slots {
         Slots {
@@ -236,8 +236,8 @@ mod tests {
         let engine = EngineCompiler::of(&wasmtime::Engine::default(), true).unwrap_or_else(|_| {
             panic!("the default engine is covered");
         });
-        let module = ParsedModule::parse(&engine, &wasm).unwrap();
-        let addresses = &module.facts.addresses;
+        let program = Program::module(&engine, &wasm).unwrap();
+        let addresses = &program.first().facts.addresses;
         let mebibyte = 1 << 20;
         for (class, count, range) in [
             (Class::Constant, 1, CONSTANTS),

@@ -56,7 +56,7 @@ pub(super) fn relocation(
         kind: kind.reloc(),
         target: match record.target {
             Target::Slot(slot) => match *parameters.callees.get(slot as usize).ok_or(ApplyError)? {
-                FunctionParameters::STARTUP => RelocationTarget::Startup,
+                FunctionParameters::WASM_CALL => RelocationTarget::Startup,
                 index => RelocationTarget::Function(index),
             },
             Target::Builtin(builtin) => RelocationTarget::Builtin(builtin),

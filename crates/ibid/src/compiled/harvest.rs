@@ -8,7 +8,7 @@ use crate::stencil::{FunctionParameters, RelSourceLoc};
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use cranelift_codegen::{ExceptionContextLoc, FinalizedMachExceptionHandler};
 use rustc_hash::FxHashMap;
-use wasmtime_environ::{Abi, Compiler, FuncKey, Module, Tunables};
+use wasmtime_environ::{Compiler, FuncKey, Tunables};
 use wasmtime_internal_cranelift::CompiledFunction;
 
 /// The compiled function holds something that the stored form has no place for.
@@ -40,14 +40,15 @@ impl From<NoHoles> for Unstorable {
     }
 }
 
-/// Takes out of `compiled` all that the artifact needs, in terms of `parameters`; its body had
-/// `sentinels` for its addresses, if it has slots for them.
+/// Takes out of `compiled` all that the artifact needs, in terms of `parameters`, whose callees
+/// are the functions that `callee` says; its body had `sentinels` for its addresses, if it has
+/// slots for them.
 pub(crate) fn harvest(
     compiled: &CompiledFunction,
     needs_gc_heap: bool,
     parameters: &FunctionParameters,
     sentinels: Option<&Sentinels<'_>>,
-    module: &Module,
+    callee: impl Fn(u32) -> Option<FuncKey>,
     compiler: &dyn Compiler,
     tunables: &Tunables,
 ) -> Result<Parts, Unstorable> {
@@ -63,7 +64,7 @@ pub(crate) fn harvest(
         needs_gc_heap,
         unwind: unwind_entry(compiled, compiler)?,
         kind: relocation_kind(compiled)?,
-        relocations: relocations(compiled, parameters, module)?,
+        relocations: relocations(compiled, parameters, callee)?,
         traps: compiled
             .traps(tunables)
             .map(|trap| (trap.code_offset, trap.trap_code.as_u8()))
@@ -108,32 +109,26 @@ fn relocation_kind(compiled: &CompiledFunction) -> Result<Option<RelocationKind>
 fn relocations(
     compiled: &CompiledFunction,
     parameters: &FunctionParameters,
-    module: &Module,
+    callee: impl Fn(u32) -> Option<FuncKey>,
 ) -> Result<Vec<RelocationRecord>, Unstorable> {
-    let slots: FxHashMap<u32, u32> = parameters
-        .callees()
-        .iter()
-        .zip(0..)
-        .map(|(callee, slot)| (*callee, slot))
-        .collect();
-    let slot = |callee: u32| {
-        slots
-            .get(&callee)
-            .map(|slot| Target::Slot(*slot))
-            .ok_or(Unstorable::RelocationTarget)
-    };
+    // The first of the slots that lead to one function; the stencil says which do.
+    let mut slots: FxHashMap<FuncKey, u32> = FxHashMap::default();
+    for (named, slot) in parameters.callees().iter().zip(0..) {
+        if let Some(key) = callee(*named) {
+            slots.entry(key).or_insert(slot);
+        }
+    }
     compiled
         .relocations()
         .map(|relocation| {
             Ok(RelocationRecord {
                 offset: relocation.offset,
                 target: match relocation.reloc_target {
-                    FuncKey::DefinedWasmFunction(_, index) => {
-                        slot(module.func_index(index).as_u32())?
-                    }
-                    FuncKey::ModuleStartup(Abi::Wasm, _) => slot(FunctionParameters::STARTUP)?,
                     FuncKey::WasmToBuiltinTrampoline(builtin) => Target::Builtin(builtin.index()),
-                    _ => return Err(Unstorable::RelocationTarget),
+                    key => match slots.get(&key) {
+                        Some(slot) => Target::Slot(*slot),
+                        None => return Err(Unstorable::RelocationTarget),
+                    },
                 },
             })
         })

@@ -15,6 +15,7 @@ use crate::parallel;
 use object::elf;
 use object::endian::{Endianness, U16, U32, U64};
 use object::pod;
+use wasmtime_environ::obj::{EF_WASMTIME_COMPONENT, EF_WASMTIME_MODULE};
 
 type FileHeader = elf::FileHeader64<Endianness>;
 type SectionHeader = elf::SectionHeader64<Endianness>;
@@ -90,10 +91,11 @@ impl<'d> Section<'d> {
 }
 
 /// Makes the file of `sections`, of which the section `text` has the symbols. `header` is
-/// the file header of another artifact of the same engine.
+/// the file header of a module's artifact of the same engine.
 pub(super) fn assemble(
     parallel: bool,
     header: &[u8],
+    is_component: bool,
     sections: Vec<Section<'_>>,
     text: usize,
     symbols: &Symbols,
@@ -111,6 +113,10 @@ pub(super) fn assemble(
     let symbols = symbol_table(endian, text, symbols);
     place(&mut file, plan.symbols, pod::bytes_of_slice(&symbols));
     let mut header = *header;
+    if is_component {
+        let flags = header.e_flags.get(endian) & !EF_WASMTIME_MODULE | EF_WASMTIME_COMPONENT;
+        header.e_flags = U32::new(endian, flags);
+    }
     header.e_shoff = U64::new(endian, plan.headers as u64);
     header.e_shnum = U16::new(endian, headers.len() as u16);
     header.e_shstrndx = U16::new(endian, headers.len() as u16 - 1);

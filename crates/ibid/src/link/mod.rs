@@ -25,15 +25,18 @@ use crate::bytes::Malformed;
 use crate::compiled::{BodyMap, Layout};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::{Job, Names};
+use crate::module::ParsedModule;
 use crate::parallel;
 use crate::stencil::StoredParameters;
 use elf::Section;
 use info::Info;
+pub(crate) use info::SerializedTypes;
 use symbols::Symbols;
 use text::Text;
 use unwind::UnwindSection;
+use wasmtime_environ::component::ComponentTranslation;
 use wasmtime_environ::error::Result;
-use wasmtime_environ::{FuncKey, ModuleTranslation, obj};
+use wasmtime_environ::{FuncKey, obj};
 
 /// A function, ready to be placed.
 #[derive(Clone, Copy)]
@@ -80,20 +83,36 @@ impl From<Misfit> for LinkError {
     }
 }
 
-/// Makes the artifact of the module `translation`, whose functions are `functions`, sorted
-/// by their key, and whose types, serialized, are `types`.
+/// What an artifact says of a program, besides its functions.
+pub(crate) struct Described<'p> {
+    /// The core modules, by number.
+    pub(crate) modules: Vec<DescribedModule<'p>>,
+    /// The component around them, if there is one.
+    pub(crate) component: Option<&'p ComponentTranslation>,
+    /// The whole input.
+    pub(crate) input: &'p [u8],
+}
+
+/// A core module, and where its code section's contents begin in the input, in bytes.
+pub(crate) struct DescribedModule<'p> {
+    pub(crate) module: &'p ParsedModule<'p>,
+    pub(crate) code_start: u64,
+}
+
+/// Makes the artifact of `program`, whose functions are `functions`, sorted by their key, and
+/// whose types are `types`.
 pub(crate) fn link(
     engine: &EngineCompiler,
-    translation: &ModuleTranslation<'_>,
-    types: &[u8],
+    program: &Described<'_>,
+    types: &SerializedTypes,
     functions: &[Linkable<'_>],
 ) -> Result<Vec<u8>, LinkError> {
     let (parallel, tunables) = (engine.parallel, &engine.tunables);
-    let imported = translation.module.num_imported_funcs as u32;
-    let text = Text::lay_out(engine, functions, imported)?;
+    let modules = program.modules.iter().map(|described| described.module);
+    let text = Text::lay_out(engine, functions, modules.clone())?;
     let starts = &text.starts[..];
 
-    let names = Names::new(&translation.debuginfo.name_section, imported);
+    let names = Names::new(modules, program.component);
     let ((address_map, traps), (symbols, info)) = parallel::join(
         parallel,
         || {
@@ -108,7 +127,7 @@ pub(crate) fn link(
             } else {
                 Symbols::none()
             };
-            let info = Info::new(tunables, translation, types, functions, starts);
+            let info = Info::new(tunables, program, types, functions, starts);
             (symbols, info)
         },
     );
@@ -145,6 +164,7 @@ pub(crate) fn link(
     Ok(elf::assemble(
         parallel,
         header,
+        program.component.is_some(),
         sections,
         text_section,
         &symbols,

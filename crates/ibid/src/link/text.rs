@@ -7,10 +7,13 @@
 use super::{Linkable, Misfit};
 use crate::compiled::RelocationKind;
 use crate::fingerprint::EngineCompiler;
+use crate::jobs::Job;
+use crate::module::ParsedModule;
 use crate::parallel;
 use crate::stencil::FunctionParameters;
 use cranelift_control::ControlPlane;
-use wasmtime_environ::{Abi, FuncKey};
+use rustc_hash::FxHashMap;
+use wasmtime_environ::{BuiltinFunctionIndex, FuncKey};
 
 /// How far below the reach of a call the text has to stay for being laid out here, for
 /// each call: more than any veneer takes.
@@ -33,12 +36,11 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// Finds a place for each of `functions`. `imported` is the number of imported
-    /// functions, which come first in the function index space.
-    pub(super) fn lay_out(
+    /// Finds a place for each of `functions`, those of `modules` and trampolines.
+    pub(super) fn lay_out<'m>(
         engine: &EngineCompiler,
         functions: &[Linkable<'_>],
-        imported: u32,
+        modules: impl Iterator<Item = &'m ParsedModule<'m>> + Clone,
     ) -> Result<Text, Misfit> {
         let calls = check(engine, functions)?;
         let (mut starts, mut end) = (Vec::with_capacity(functions.len()), 0u64);
@@ -47,7 +49,7 @@ impl Text {
             starts.push(u32::try_from(start).map_err(|_| Misfit)?);
             end = start + function.code.code.len() as u64;
         }
-        let mut targets = Targets::new(functions, &starts, imported);
+        let targets = Targets::new(modules, functions);
         let reach = match functions.iter().find_map(|function| function.code.kind) {
             None => u64::MAX,
             Some(RelocationKind::X86CallPcRel4) => (1 << 31) - 1,
@@ -58,7 +60,6 @@ impl Text {
             None
         } else {
             let text = build(engine, functions, &mut starts, &targets)?;
-            targets = Targets::new(functions, &starts, imported);
             end = text.len() as u64;
             Some(text)
         };
@@ -93,6 +94,12 @@ impl Text {
         )
         .into_iter()
         .collect()
+    }
+
+    /// The offset of the function at this place in the list.
+    #[inline]
+    fn start(&self, function: usize) -> Result<u32, Misfit> {
+        self.starts.get(function).copied().ok_or(Misfit)
     }
 
     /// Divides the section into portions of whole functions.
@@ -138,12 +145,13 @@ impl Text {
                 continue;
             };
             for [offset, slot] in function.code.calls.records() {
-                let target = self.targets.callee(function.parameters.callee(slot))?;
-                resolve(kind, place, *start, offset, target)?;
+                let callee = function.parameters.callee(slot);
+                let target = self.targets.callee(function.job, callee)?;
+                resolve(kind, place, *start, offset, self.start(target)?)?;
             }
             for [offset, builtin] in function.code.builtins.records() {
                 let target = self.targets.builtin(builtin)?;
-                resolve(kind, place, *start, offset, target)?;
+                resolve(kind, place, *start, offset, self.start(target)?)?;
             }
         }
         Ok(())
@@ -214,15 +222,15 @@ fn build(
             let inside = relocation.offset as usize + 4 <= code.len();
             let target = match relocation.target {
                 crate::compiled::Target::Slot(slot) => {
-                    targets.callee_index(function.parameters.callee(slot))
+                    targets.callee(function.job, function.parameters.callee(slot))
                 }
-                crate::compiled::Target::Builtin(builtin) => targets.builtin_index(builtin),
+                crate::compiled::Target::Builtin(builtin) => targets.builtin(builtin),
             };
             let resolved = text.resolve_reloc(
                 place + u64::from(relocation.offset),
                 kind.reloc(),
                 kind.addend(),
-                target.filter(|_| inside).ok_or(Misfit)?,
+                if inside { target? } else { return Err(Misfit) },
             );
             if !resolved {
                 return Err(Misfit);
@@ -232,72 +240,91 @@ fn build(
     Ok(text.finish(&mut control))
 }
 
-/// What can be called, and where it is.
+/// What can be called: places in the list of functions.
 struct Targets {
-    imported: u32,
-    /// Of each function that the module defines.
-    functions: Vec<u32>,
-    /// Of the startup function: its place in the list, and in the text.
-    startup: Option<(usize, u32)>,
+    /// Of each module's functions, imported ones included, by function index.
+    modules: Vec<Vec<u32>>,
+    /// Of functions that trampolines are shims around.
+    others: FxHashMap<FuncKey, u32>,
     /// Of builtins' trampolines, by the builtin's number.
-    builtins: Vec<Option<(usize, u32)>>,
+    builtins: Vec<u32>,
 }
 
+/// Stands for what is not among the functions.
+const NOWHERE: u32 = u32::MAX;
+
 impl Targets {
-    fn new(functions: &[Linkable<'_>], starts: &[u32], imported: u32) -> Targets {
-        let mut targets = Targets {
-            imported,
-            functions: Vec::new(),
-            startup: None,
-            builtins: Vec::new(),
-        };
-        for (index, (function, start)) in functions.iter().zip(starts).enumerate() {
+    /// What can be called in `modules`, whose functions are the first of `functions`.
+    fn new<'m>(
+        modules: impl Iterator<Item = &'m ParsedModule<'m>> + Clone,
+        functions: &[Linkable<'_>],
+    ) -> Targets {
+        let mut builtins = vec![NOWHERE; BuiltinFunctionIndex::len() as usize];
+        let mut others = FxHashMap::default();
+        let behind = functions.partition_point(|function| function.job.is_function());
+        for (function, index) in functions[behind..].iter().zip(behind as u32..) {
             match function.key {
-                // The first of all keys, and dense.
-                FuncKey::DefinedWasmFunction(..) => targets.functions.push(*start),
-                FuncKey::ModuleStartup(Abi::Wasm, _) => targets.startup = Some((index, *start)),
                 FuncKey::WasmToBuiltinTrampoline(builtin) => {
-                    let number = builtin.index() as usize;
-                    if targets.builtins.len() <= number {
-                        targets.builtins.resize(number + 1, None);
-                    }
-                    targets.builtins[number] = Some((index, *start));
+                    builtins[builtin.index() as usize] = index;
+                }
+                key if function.job.wasm_call() == Some(key) => {
+                    others.insert(key, index);
                 }
                 _ => {}
             }
         }
-        targets
+        let mut firsts = vec![0u32];
+        for module in modules.clone() {
+            let last = firsts.last().copied().unwrap_or_default();
+            firsts.push(last + module.defined_functions().len() as u32);
+        }
+        let place = |key: FuncKey| match key {
+            FuncKey::DefinedWasmFunction(module, function) => {
+                let first = firsts.get(module.as_u32() as usize)?;
+                first.checked_add(function.as_u32())
+            }
+            key => others.get(&key).copied(),
+        };
+        let of_module = |module: &ParsedModule<'_>| {
+            let all = module.translation.module.functions.len() as u32;
+            let place = |index| module.facts.target(index).and_then(place);
+            (0..all)
+                .map(|index| place(index).unwrap_or(NOWHERE))
+                .collect()
+        };
+        Targets {
+            modules: modules.map(of_module).collect(),
+            others,
+            builtins,
+        }
     }
 
-    /// Where the function is that a callee slot names.
+    /// The place in the list of the function that a callee slot of `caller` names.
     #[inline]
-    fn callee(&self, callee: Option<u32>) -> Result<u32, Misfit> {
+    fn callee(&self, caller: Job, callee: Option<u32>) -> Result<usize, Misfit> {
         let callee = callee.ok_or(Misfit)?;
-        if callee == FunctionParameters::STARTUP {
-            return self.startup.map(|(_, start)| start).ok_or(Misfit);
-        }
-        let defined = callee.checked_sub(self.imported).ok_or(Misfit)?;
-        self.functions.get(defined as usize).copied().ok_or(Misfit)
+        let place = if callee == FunctionParameters::WASM_CALL {
+            let key = caller.wasm_call().ok_or(Misfit)?;
+            self.others.get(&key)
+        } else {
+            let module = caller.module().ok_or(Misfit)?;
+            let module = self.modules.get(module.as_u32() as usize).ok_or(Misfit)?;
+            module.get(callee as usize)
+        };
+        known(place)
     }
 
-    fn builtin(&self, builtin: u32) -> Result<u32, Misfit> {
-        let known = self.builtins.get(builtin as usize).copied().flatten();
-        known.map(|(_, start)| start).ok_or(Misfit)
+    fn builtin(&self, builtin: u32) -> Result<usize, Misfit> {
+        known(self.builtins.get(builtin as usize))
     }
+}
 
-    fn callee_index(&self, callee: Option<u32>) -> Option<usize> {
-        let callee = callee?;
-        if callee == FunctionParameters::STARTUP {
-            return self.startup.map(|(index, _)| index);
-        }
-        let defined = callee.checked_sub(self.imported)? as usize;
-        (defined < self.functions.len()).then_some(defined)
+fn known(place: Option<&u32>) -> Result<usize, Misfit> {
+    let place = *place.ok_or(Misfit)?;
+    if place == NOWHERE {
+        return Err(Misfit);
     }
-
-    fn builtin_index(&self, builtin: u32) -> Option<usize> {
-        let known = self.builtins.get(builtin as usize).copied().flatten();
-        known.map(|(index, _)| index)
-    }
+    Ok(place as usize)
 }
 
 #[cfg(test)]
@@ -305,10 +332,10 @@ mod tests {
     use super::*;
     use crate::bytes::{Reader, Writer};
     use crate::compiled::{Layout, Parts, RelocationRecord, Target};
-    use crate::jobs::Job;
+    use crate::program::Program;
     use crate::stencil::StoredParameters;
     use wasmtime::{Config, Engine};
-    use wasmtime_environ::{BuiltinFunctionIndex, DefinedFuncIndex};
+    use wasmtime_environ::{DefinedFuncIndex, StaticModuleIndex};
 
     /// Lays out six functions of several lengths that call each other and a builtin, here and
     /// with Cranelift's builder.
@@ -328,6 +355,8 @@ mod tests {
                 }
                 let target = |slot| match slot {
                     2 => Target::Builtin(3),
+                    // A builtin's trampoline calls no function of a module.
+                    _ if i == 5 => Target::Builtin(3),
                     slot => Target::Slot(slot),
                 };
                 let parts = Parts {
@@ -365,7 +394,8 @@ mod tests {
             .enumerate()
             .map(|(i, (code, parameters))| {
                 let job = if i < 5 {
-                    Job::Function(DefinedFuncIndex::from_u32(i as u32))
+                    let module = StaticModuleIndex::from_u32(0);
+                    Job::Function(module, DefinedFuncIndex::from_u32(i as u32))
                 } else {
                     Job::Builtin(BuiltinFunctionIndex::from_u32(3))
                 };
@@ -378,7 +408,11 @@ mod tests {
                 }
             })
             .collect();
-        let text = Text::lay_out(&engine, &functions, 1).unwrap();
+        let module = format!("(module (import \"\" \"\" (func)) {})", "(func)".repeat(5));
+        let module = wat::parse_str(module).unwrap();
+        let module = Program::module(&engine, &module).unwrap();
+        let modules = std::iter::once(module.first());
+        let text = Text::lay_out(&engine, &functions, modules).unwrap();
         assert!(text.built.is_none(), "nothing is far here");
         let mut ours = vec![0; text.size];
         text.fill(false, &functions, &mut ours).unwrap();

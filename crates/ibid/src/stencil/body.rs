@@ -41,8 +41,7 @@ use wasmparser::{
 
 /// The body cannot be split; it is compiled as it is, or refused, by Wasmtime.
 ///
-/// It does not read as operators, names something that the module does not have, or
-/// names a function that a component satisfies at compile time.
+/// It does not read as operators, or names something that the module does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotCovered;
 
@@ -542,6 +541,12 @@ impl<'f, 'b> Split<'f, 'b> {
             self.callees.push(index);
             self.fact(Fact::Callee);
             self.facts.callee(&mut self.out, index).ok_or(NotCovered)?;
+            if self.facts.may_be_another(index) {
+                let target = self.facts.target(index);
+                let same = |other: &u32| target.is_some() && self.facts.target(*other) == target;
+                let first = self.callees.iter().position(same).unwrap_or_default();
+                self.out.fact(KeyFact::CalleeTarget, |out| out.u32(first));
+            }
             if self.facts.is_imported(index) {
                 self.place(Entity::Function(index));
             }

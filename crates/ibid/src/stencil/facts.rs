@@ -15,16 +15,16 @@ use std::sync::Arc;
 use target_lexicon::Architecture;
 use wasmparser::{ValidatorResources, WasmModuleResources};
 use wasmtime_environ::{
-    DataIndex, ElemIndex, EntityIndex, EntityRef, FuncIndex, GlobalConstValue, GlobalIndex, Limits,
-    Memory, MemoryIndex, MemoryKind, MemoryTunables, Module, ModuleInternedTypeIndex,
-    ModuleTranslation, ModuleTypesBuilder, Table, TableIndex, TagIndex, Tunables, TypeTrace,
-    VMOffsets, WasmCompositeInnerType, WasmSubType, WasmValType,
+    DataIndex, DefinedFuncIndex, ElemIndex, EntityIndex, EntityRef, FactInlineIntrinsic, FuncIndex,
+    FuncKey, GlobalConstValue, GlobalIndex, KnownFunc, Limits, Memory, MemoryIndex, MemoryKind,
+    MemoryTunables, Module, ModuleInternedTypeIndex, ModuleTranslation, ModuleTypesBuilder,
+    StaticModuleIndex, Table, TableIndex, TagIndex, Tunables, TypeTrace, VMOffsets,
+    WasmCompositeInnerType, WasmSubType, WasmValType,
 };
 
 /// The facts of one module.
 pub(crate) struct ModuleFacts {
-    /// By interned type.
-    pub(super) types: Vec<TypeFacts>,
+    pub(super) types: Arc<TypeFacts>,
     /// By type index: the interned type.
     pub(super) type_indices: Vec<u32>,
     /// By function index: its type and whether it is imported.
@@ -40,6 +40,11 @@ pub(crate) struct ModuleFacts {
     /// Everything, for keys of exact bodies.
     everything: Digest,
     pub(super) offsets: VMOffsets<u8>,
+    /// The module's number, and how many functions it imports.
+    number: StaticModuleIndex,
+    imported: u32,
+    /// One of its imports is known to be one of its own functions, of another instance.
+    imports_itself: bool,
     resources: Option<ValidatorResources>,
     data: Vec<Option<u32>>,
     elements: Vec<Option<u32>>,
@@ -53,7 +58,14 @@ pub(crate) struct ModuleFacts {
     pub(super) reference_globals: Vec<bool>,
 }
 
-pub(super) struct TypeFacts {
+/// The types of all modules that are compiled together.
+pub(crate) struct TypeFacts {
+    /// By interned type.
+    pub(super) each: Vec<OneType>,
+    all: Digest,
+}
+
+pub(super) struct OneType {
     pub(super) digest: Digest,
     /// A function type that refers to no other type.
     pub(super) plain: bool,
@@ -66,19 +78,53 @@ pub(super) struct FunctionFacts {
     /// The interned type.
     signature: u32,
     imported: bool,
-    /// A component satisfies this import with a function known at compile time.
-    known: bool,
+    /// What a component always satisfies this import with.
+    known: Option<Known>,
+}
+
+/// What is known at compile time of an imported function (`KnownFunc` in `wasmtime-environ`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It is this one, and is called directly.
+    Function(FuncKey),
+    /// It is an intrinsic of an adapter, written in place if it is this one and the engine
+    /// supports concurrency.
+    EnterSyncCall,
+    ExitSyncCall,
+}
+
+impl Known {
+    fn of(known: &KnownFunc) -> Known {
+        match known {
+            KnownFunc::FuncKey(key) => Known::Function(*key),
+            KnownFunc::FactIntrinsic(FactInlineIntrinsic::EnterSyncCall) => Known::EnterSyncCall,
+            KnownFunc::FactIntrinsic(FactInlineIntrinsic::ExitSyncCall) => Known::ExitSyncCall,
+        }
+    }
+
+    /// What code depends on: not which function it is, but that it is one; which intrinsic it
+    /// is, since that may be written in place.
+    fn describe(self) -> [u32; 2] {
+        match self {
+            Known::Function(FuncKey::UnsafeIntrinsic(abi, intrinsic)) => {
+                [2 + abi as u32, intrinsic.index()]
+            }
+            Known::Function(_) => [1, 0],
+            Known::EnterSyncCall => [u32::MAX, 0],
+            Known::ExitSyncCall => [u32::MAX, 1],
+        }
+    }
 }
 
 impl ModuleFacts {
-    /// Gathers the facts of `translation`, whose types are in `types`.
+    /// Gathers the facts of `translation`, whose types are among `types`.
     ///
     /// `resources` is what the validator of the module's function bodies reads; a
     /// module without bodies has none. `data_start` is the lowest address that the module
     /// writes data to, 0 if that is not known.
     pub(crate) fn new(
         translation: &ModuleTranslation<'_>,
-        types: &ModuleTypesBuilder,
+        types: &Arc<TypeFacts>,
         resources: Option<ValidatorResources>,
         engine: &EngineCompiler,
         data_start: u64,
@@ -86,7 +132,7 @@ impl ModuleFacts {
         let module = &translation.module;
         let offsets = VMOffsets::new(engine.isa.pointer_bytes(), module);
         let exported = Exported::new(module);
-        let (type_facts, all_types) = type_facts(types);
+        let all_types = types.all;
         // All memories, of which `describe` writes the type.
         let memory_facts = |describe: &dyn Fn(&mut Writer, &Memory)| {
             let memories = module.memories.iter().map(|(index, memory)| {
@@ -102,7 +148,7 @@ impl ModuleFacts {
             memories.collect::<Vec<Arc<[u8]>>>()
         };
         let mut facts = ModuleFacts {
-            types: type_facts,
+            types: types.clone(),
             type_indices: module
                 .types
                 .values()
@@ -171,6 +217,9 @@ impl ModuleFacts {
                 .collect(),
             environment: Digest::default(),
             everything: Digest::default(),
+            number: module.module_index,
+            imported: module.num_imported_funcs as u32,
+            imports_itself: imports_itself(translation),
             offsets,
             data: indices(
                 resources.as_ref().and_then(|r| r.data_count()).unwrap_or(0),
@@ -229,7 +278,10 @@ impl ModuleFacts {
         out.u32(self.functions.len());
         for (index, function) in self.functions.iter().enumerate() {
             out.word(function.signature);
-            out.word(u32::from(function.imported) | u32::from(function.known) << 1);
+            out.word(function.imported.into());
+            let known = function.known.map_or([0, 0], Known::describe);
+            known.iter().for_each(|word| out.word(*word));
+            out.word(self.first_with_target(index as u32).unwrap_or(u32::MAX));
             out.word(module.functions[FuncIndex::new(index)].func_ref.as_u32());
             out.word(u32::from(self.is_referenced(index)));
         }
@@ -264,26 +316,21 @@ impl ModuleFacts {
     /// The structure of the type of function `index`.
     pub(crate) fn signature(&self, index: u32) -> Option<Digest> {
         let function = self.functions.get(index as usize)?;
-        Some(self.types[function.signature as usize].digest)
-    }
-
-    /// The structure of the interned type `index`.
-    pub(crate) fn interned(&self, index: ModuleInternedTypeIndex) -> Digest {
-        self.types[index.index()].digest
+        Some(self.types.each[function.signature as usize].digest)
     }
 
     /// The structure of the type that a block names: nothing of the block's code
     /// depends on the type's number.
     pub(crate) fn block_type(&self, type_index: u32) -> Option<Digest> {
         let interned = *self.type_indices.get(type_index as usize)?;
-        Some(self.types[interned as usize].digest)
+        Some(self.types.each[interned as usize].digest)
     }
 
     /// The structure and the interned number of a type that the code names: the
     /// number is an offset in the code of an indirect call.
     pub(crate) fn named_type(&self, out: &mut Writer, type_index: u32) -> Option<()> {
         let interned = *self.type_indices.get(type_index as usize)?;
-        let ty = &self.types[interned as usize];
+        let ty = &self.types.each[interned as usize];
         out.fact(KeyFact::NamedTypeNumber, |out| out.word(interned));
         out.fact(KeyFact::NamedTypeStructure, |out| {
             out.word(u32::from(ty.plain));
@@ -295,15 +342,45 @@ impl ModuleFacts {
     /// What a direct call reads about its callee, besides which function it is.
     pub(crate) fn callee(&self, out: &mut Writer, index: u32) -> Option<()> {
         let function = self.functions.get(index as usize)?;
-        if function.known {
-            return None;
-        }
-        let signature = &self.types[function.signature as usize].digest;
+        let signature = &self.types.each[function.signature as usize].digest;
         out.fact(KeyFact::CalleeSignature, |out| out.raw(&signature.0));
         out.fact(KeyFact::CalleeImported, |out| {
             out.word(function.imported.into())
         });
+        if let Some(known) = function.known {
+            out.fact(KeyFact::CalleeKnown, |out| {
+                known.describe().iter().for_each(|word| out.word(*word));
+            });
+        }
         Some(())
+    }
+
+    /// The function that a call of `index` leads to, if that is known.
+    pub(crate) fn target(&self, index: u32) -> Option<FuncKey> {
+        let function = self.functions.get(index as usize)?;
+        match function.known {
+            Some(Known::Function(key)) => Some(key),
+            Some(_) => None,
+            None if function.imported => None,
+            None => {
+                let defined = DefinedFuncIndex::from_u32(index.checked_sub(self.imported)?);
+                Some(FuncKey::DefinedWasmFunction(self.number, defined))
+            }
+        }
+    }
+
+    /// Whether the callee `index` may be the same function as another one.
+    pub(crate) fn may_be_another(&self, index: u32) -> bool {
+        let known = |function: &FunctionFacts| function.known.is_some();
+        self.imports_itself || self.functions.get(index as usize).is_some_and(known)
+    }
+
+    /// Of an import that is always the same function: the first import that is this function
+    /// too.
+    fn first_with_target(&self, index: u32) -> Option<u32> {
+        self.functions.get(index as usize)?.known?;
+        let target = self.target(index)?;
+        (0..self.imported).find(|other| self.target(*other) == Some(target))
     }
 
     pub(crate) fn is_imported(&self, function: u32) -> bool {
@@ -316,7 +393,7 @@ impl ModuleFacts {
         let function = self.functions.get(index as usize)?;
         out.fact(KeyFact::ReferenceType, |out| {
             out.word(function.signature);
-            out.raw(&self.types[function.signature as usize].digest.0);
+            out.raw(&self.types.each[function.signature as usize].digest.0);
         });
         let declared = self.is_referenced(index as usize);
         out.fact(KeyFact::ReferenceDeclared, |out| out.word(declared.into()));
@@ -326,13 +403,13 @@ impl ModuleFacts {
     /// The numbers of parameters and results of the function `index`.
     pub(crate) fn function_arity(&self, index: u32) -> Option<(usize, usize)> {
         let function = self.functions.get(index as usize)?;
-        self.types[function.signature as usize].arity
+        self.types.each[function.signature as usize].arity
     }
 
     /// The numbers of parameters and results of the function type `type_index`.
     pub(crate) fn type_arity(&self, type_index: u32) -> Option<(usize, usize)> {
         let interned = *self.type_indices.get(type_index as usize)?;
-        self.types[interned as usize].arity
+        self.types.each[interned as usize].arity
     }
 
     pub(crate) fn global_read(&self, index: u32) -> Option<GlobalRead> {
@@ -435,62 +512,72 @@ fn indices(count: u32, get: impl Fn(u32) -> Option<u32>) -> Vec<Option<u32>> {
     (0..count).map(get).collect()
 }
 
-/// The digest of every interned type, and one of all of them.
-///
-/// A function type that refers to no other type is known by its structure alone.
-/// Any other type is known by its number together with every type before it and in
-/// its group: numbers in a structure mean nothing without what they refer to.
-fn type_facts(types: &ModuleTypesBuilder) -> (Vec<TypeFacts>, Digest) {
-    let all: Vec<(ModuleInternedTypeIndex, &WasmSubType)> = types.wasm_types().collect();
-    let structures: Vec<Vec<u8>> = all
-        .iter()
-        .map(|(_, ty)| {
-            let mut out = Writer::default();
-            serialize(&mut out, *ty);
-            out.into_bytes()
-        })
-        .collect();
-    let mut facts: Vec<TypeFacts> = Vec::with_capacity(all.len());
-    let mut prefix = blake3::Hasher::new();
-    let mut prefixes = Vec::with_capacity(all.len());
-    for structure in &structures {
-        prefix.update(&(structure.len() as u64).to_le_bytes());
-        prefix.update(structure);
-        prefixes.push(Digest(*prefix.finalize().as_bytes()));
+impl TypeFacts {
+    /// The structure of the interned type `index`.
+    pub(crate) fn interned(&self, index: ModuleInternedTypeIndex) -> Digest {
+        self.each[index.index()].digest
     }
-    let all_types = prefixes.last().copied().unwrap_or_default();
-    for (position, (index, ty)) in all.iter().enumerate() {
-        let references = refers(*ty);
-        let plain = !references && is_function(ty) && !ty.composite_type.shared;
-        let digest = if plain {
-            let mut out = Writer::default();
-            serialize(&mut out, *ty);
-            Digest::of("plain type", &out.into_bytes())
-        } else {
-            let mut out = Writer::default();
-            out.word(index.as_u32());
-            // A type may refer forward within its group, and nowhere else; taking
-            // the whole list when it refers to anything is simpler, and loses only
-            // functions that use such types.
-            let covered = if references {
-                all_types
+
+    /// The digest of every interned type, and one of all of them.
+    ///
+    /// A function type that refers to no other type is known by its structure alone.
+    /// Any other type is known by its number together with every type before it and in
+    /// its group: numbers in a structure mean nothing without what they refer to.
+    pub(crate) fn of(types: &ModuleTypesBuilder) -> TypeFacts {
+        let all: Vec<(ModuleInternedTypeIndex, &WasmSubType)> = types.wasm_types().collect();
+        let structures: Vec<Vec<u8>> = all
+            .iter()
+            .map(|(_, ty)| {
+                let mut out = Writer::default();
+                serialize(&mut out, *ty);
+                out.into_bytes()
+            })
+            .collect();
+        let mut facts: Vec<OneType> = Vec::with_capacity(all.len());
+        let mut prefix = blake3::Hasher::new();
+        let mut prefixes = Vec::with_capacity(all.len());
+        for structure in &structures {
+            prefix.update(&(structure.len() as u64).to_le_bytes());
+            prefix.update(structure);
+            prefixes.push(Digest(*prefix.finalize().as_bytes()));
+        }
+        let all_types = prefixes.last().copied().unwrap_or_default();
+        for (position, (index, ty)) in all.iter().enumerate() {
+            let references = refers(*ty);
+            let plain = !references && is_function(ty) && !ty.composite_type.shared;
+            let digest = if plain {
+                let mut out = Writer::default();
+                serialize(&mut out, *ty);
+                Digest::of("plain type", &out.into_bytes())
             } else {
-                prefixes[position]
+                let mut out = Writer::default();
+                out.word(index.as_u32());
+                // A type may refer forward within its group, and nowhere else; taking
+                // the whole list when it refers to anything is simpler, and loses only
+                // functions that use such types.
+                let covered = if references {
+                    all_types
+                } else {
+                    prefixes[position]
+                };
+                out.raw(&covered.0);
+                Digest::of("indexed type", &out.into_bytes())
             };
-            out.raw(&covered.0);
-            Digest::of("indexed type", &out.into_bytes())
-        };
-        let arity = match &ty.composite_type.inner {
-            WasmCompositeInnerType::Func(ty) => Some((ty.params().len(), ty.results().len())),
-            _ => None,
-        };
-        facts.push(TypeFacts {
-            digest,
-            plain,
-            arity,
-        });
+            let arity = match &ty.composite_type.inner {
+                WasmCompositeInnerType::Func(ty) => Some((ty.params().len(), ty.results().len())),
+                _ => None,
+            };
+            facts.push(OneType {
+                digest,
+                plain,
+                arity,
+            });
+        }
+        TypeFacts {
+            each: facts,
+            all: all_types,
+        }
     }
-    (facts, all_types)
 }
 
 fn is_function(ty: &WasmSubType) -> bool {
@@ -505,9 +592,23 @@ fn function_facts(translation: &ModuleTranslation<'_>) -> Vec<FunctionFacts> {
         .map(|(index, function)| FunctionFacts {
             signature: function.signature.unwrap_module_type_index().as_u32(),
             imported: module.is_imported_function(index),
-            known: translation.known_imported_functions[index].is_some(),
+            known: translation.known_imported_functions[index]
+                .as_ref()
+                .map(Known::of),
         })
         .collect()
+}
+
+fn imports_itself(translation: &ModuleTranslation<'_>) -> bool {
+    let itself = translation.module.module_index;
+    translation
+        .known_imported_functions
+        .values()
+        .flatten()
+        .any(|known| {
+            let of = |module: StaticModuleIndex| module == itself;
+            matches!(known, KnownFunc::FuncKey(FuncKey::DefinedWasmFunction(module, _)) if of(*module))
+        })
 }
 
 /// Which memories, tables and globals are exported: it decides the alias region of

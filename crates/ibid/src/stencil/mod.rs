@@ -11,7 +11,7 @@ mod places;
 
 pub(crate) use addresses::{AddressFacts, Class, Slots};
 pub(crate) use body::{Addresses, Scratch, SplitBody, Substitute, split, substitutions};
-pub(crate) use facts::ModuleFacts;
+pub(crate) use facts::{ModuleFacts, TypeFacts};
 pub(crate) use key::Digest;
 pub use key::StencilKey;
 #[cfg(not(feature = "drop-facts"))]
@@ -57,6 +57,10 @@ pub(crate) enum StencilKind {
     Startup = 4,
     StartupArrayCall = 5,
     Builtin = 6,
+    ComponentTrampoline = 7,
+    ComponentArrayCall = 8,
+    Intrinsic = 9,
+    ResourceDrop = 10,
 }
 
 impl FunctionStencil {

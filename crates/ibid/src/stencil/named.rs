@@ -32,6 +32,11 @@ define_facts! {
     CalleeSignature,
     /// Whether a callee is imported.
     CalleeImported,
+    /// Whether a component always satisfies an imported callee with one function, or with an
+    /// intrinsic that is written in place.
+    CalleeKnown,
+    /// Which of a function's callees are the same function.
+    CalleeTarget,
     /// The type of a block that names one.
     BlockType,
     /// The interned number of a type that the code names.
@@ -100,6 +105,20 @@ define_facts! {
     WasmToArraySignature,
     /// Which builtin a trampoline is for.
     BuiltinNumber,
+    /// What a component's trampoline does.
+    TrampolineKind,
+    /// The signature of a component's trampoline.
+    TrampolineSignature,
+    /// The options of a component's trampoline.
+    TrampolineOptions,
+    /// The resource that a component's trampoline drops.
+    TrampolineResource,
+    /// What the stream of a component's trampoline carries.
+    TrampolinePayload,
+    /// Where everything lies in a component's instance.
+    ComponentPlaces,
+    /// Which unsafe intrinsic it is.
+    IntrinsicNumber,
     /// Initializers of globals, for the startup function.
     StartupGlobals,
     /// Passive element segments, for the startup function.

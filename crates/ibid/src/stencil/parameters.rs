@@ -57,8 +57,9 @@ pub struct FunctionParameters {
 }
 
 impl FunctionParameters {
-    /// Stands for the module's startup function in place of a function index.
-    pub(crate) const STARTUP: u32 = u32::MAX;
+    /// Stands, in place of a function index, for the function that a trampoline is a shim
+    /// around: the same one, to be called from WebAssembly.
+    pub(crate) const WASM_CALL: u32 = u32::MAX;
 
     /// Parameters of a function that has no source location: a trampoline whose
     /// slots name `callees`.

@@ -104,7 +104,7 @@ impl ModuleFacts {
     /// whatever else it has none of: no type that it names refers to others.
     pub(super) fn names_plain_types(&self) -> bool {
         let mut named = self.type_indices.iter();
-        named.all(|interned| self.types[*interned as usize].plain)
+        named.all(|interned| self.types.each[*interned as usize].plain)
     }
 
     /// Whether this module says the same as `other` of what a function with place slots can
@@ -112,9 +112,9 @@ impl ModuleFacts {
     pub(crate) fn is_behind(&self, more: u32, other: &ModuleFacts) -> bool {
         let shifted = self.functions.get(more as usize..);
         // Behind the module's own types there may be one for a startup function.
-        let mut types = self.types.iter().zip(&other.types);
+        let mut types = self.types.each.iter().zip(&other.types.each);
         let last_named = other.type_indices.iter().max();
-        last_named.is_none_or(|last| (*last as usize) < self.types.len())
+        last_named.is_none_or(|last| (*last as usize) < self.types.each.len())
             && types.all(|(a, b)| a.digest == b.digest)
             && self.type_indices == other.type_indices
             && shifted == Some(&other.functions)

@@ -2,7 +2,8 @@
 
 use super::super::{Addresses, Scratch, Substitute, split, substitutions};
 use crate::fingerprint::EngineCompiler;
-use crate::module::{ParsedModule, Source};
+use crate::module::Source;
+use crate::program::Program;
 use wasmtime::{Config, Engine};
 use wasmtime_environ::DefinedFuncIndex;
 
@@ -20,13 +21,13 @@ fn slots_with(config: &Config, text: &str) -> Vec<u32> {
     let engine = Engine::new(config).unwrap();
     wasmtime::Module::validate(&engine, &wasm).unwrap_or_else(|error| panic!("{error:?}"));
     let engine = EngineCompiler::of(&engine, true).unwrap_or_else(|reason| panic!("{}", reason.0));
-    let module = ParsedModule::parse(&engine, &wasm).unwrap();
-    let source = Source::of(&module);
+    let program = Program::module(&engine, &wasm).unwrap();
+    let source = Source::of(program.first(), program.types());
     let function = DefinedFuncIndex::from_u32(2);
     let index = source.function_index(function).as_u32();
     let scratch = &mut Scratch::default();
     let body = source.body(function);
-    let (facts, mode) = (&module.facts, Addresses::Slots);
+    let (facts, mode) = (&source.facts, Addresses::Slots);
     let split = split(facts, index, body, None, mode, scratch).unwrap();
     let addresses = split.parameters.addresses();
     let substituted = substitutions(facts, body, &split.slots, scratch).unwrap();
