@@ -20,6 +20,7 @@
 
 mod addresses;
 mod aside;
+pub mod components;
 mod configuration;
 pub mod edits;
 mod generate;

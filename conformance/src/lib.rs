@@ -164,7 +164,10 @@ fn component_scripts() -> Result<Vec<(Source, String)>> {
             let path = entry?.path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "wast") {
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "wast")
+            {
                 let text = std::fs::read_to_string(&path).context("cannot read a script")?;
                 let name = path.strip_prefix(&root).unwrap_or(&path);
                 let script: Source = (name.display().to_string().leak(), text.leak());

@@ -124,7 +124,10 @@ fn message(error: wasmtime::Error) -> String {
     let mut from = 0;
     while let Some(at) = message[from..].find(COUNTED) {
         from += at + COUNTED.len();
-        let digits = message[from..].bytes().take_while(u8::is_ascii_digit).count();
+        let digits = message[from..]
+            .bytes()
+            .take_while(u8::is_ascii_digit)
+            .count();
         message.replace_range(from..from + digits, "");
     }
     message
