@@ -1,14 +1,15 @@
 //! A module under measurement.
 
 use crate::figures::timed;
+use crate::references::precompile;
 use wasmtime::{Engine, Result};
 
-/// A module, and what Wasmtime makes of it.
+/// A module or component, and what Wasmtime makes of it.
 #[derive(Debug)]
 pub struct Subject {
     /// What the module is called in the report.
     pub name: String,
-    /// The module, in the binary format.
+    /// The module or component, in the binary format.
     pub wasm: Vec<u8>,
     /// What Wasmtime makes of it.
     pub artifact: Vec<u8>,
@@ -18,14 +19,14 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Compiles `module`, in the binary or the text format, with `engine` alone.
+    /// Compiles `module`, a module or component in the binary or the text format, with `engine` alone.
     ///
     /// # Errors
     ///
     /// Wasmtime's own, if it refuses the module.
     pub fn new(name: impl Into<String>, module: &[u8], engine: &Engine) -> Result<Subject> {
         let wasm = wat::parse_bytes(module)?.into_owned();
-        let (artifact, warm_up_ms) = timed(|| engine.precompile_module(&wasm));
+        let (artifact, warm_up_ms) = timed(|| precompile(engine, &wasm));
         Ok(Subject {
             name: name.into(),
             wasm,

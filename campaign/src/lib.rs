@@ -20,7 +20,6 @@
 
 mod addresses;
 mod aside;
-pub mod components;
 mod configuration;
 pub mod edits;
 mod generate;

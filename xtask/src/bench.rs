@@ -16,10 +16,13 @@ use ibid_bench::{Benchmark, Machine, Subject, report, targets};
 use wasmtime::Engine;
 
 use crate::command;
-use crate::corpus::{self, Module};
+use crate::corpus::{self, Module, Wrapped};
 
 /// Modules above this size are left out of a quick run, in bytes.
 const QUICK_MODULE_BYTES: u64 = 6_000_000;
+
+/// Components above this size are measured when all are wanted, in bytes.
+const LARGEST_COMPONENT_BYTES: u64 = 20_000_000;
 
 /// The module whose functions make up modules of all sizes.
 const SMALL: &str = "quickjs";
@@ -33,11 +36,11 @@ const MIDDLE: &str = "astro";
 /// What the command line says about the benchmark.
 #[derive(Debug, clap::Args)]
 pub struct BenchOptions {
-    /// Measure the modules of this name only. Can be given several times.
+    /// Measure the modules, or components, of this name only. Can be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 
-    /// Measure the modules below 5 MB as well.
+    /// Measure the modules below 5 MB and the largest components as well.
     #[arg(long, conflicts_with = "only")]
     all: bool,
 
@@ -81,8 +84,9 @@ pub fn run(options: &BenchOptions, out: &mut impl Write) -> Result<()> {
         scaling: None,
     };
     if !options.no_scenarios {
-        let chosen = options.modules();
-        ensure!(!chosen.is_empty(), "no module of the corpus is chosen");
+        let (chosen, components) = (options.modules(), options.components());
+        let any = !chosen.is_empty() || !components.is_empty();
+        ensure!(any, "no module of the corpus is chosen");
         let settings = Settings {
             rounds: options.rounds(),
             directory: options.out.clone(),
@@ -98,6 +102,15 @@ pub fn run(options: &BenchOptions, out: &mut impl Write) -> Result<()> {
                 scenarios::run(&subject, older.as_ref(), &engine, &settings, &mut progress)?;
             benchmark.modules.push(outcome);
             // What was measured by now is not lost if a later module fails.
+            report::write(&benchmark, &options.out)?;
+        }
+        for wrapped in components {
+            let name = format!("{} {}", wrapped.module.name, wrapped.module.version);
+            let component = wrapped.component(&read(&wrapped.module)?)?;
+            let subject = Subject::new(name, &component, &engine)?;
+            let mut progress = progress(&subject.name, started);
+            let outcome = scenarios::run(&subject, None, &engine, &settings, &mut progress)?;
+            benchmark.modules.push(outcome);
             report::write(&benchmark, &options.out)?;
         }
     }
@@ -128,6 +141,15 @@ impl BenchOptions {
                 chosen && (!self.quick || newer.bytes <= QUICK_MODULE_BYTES)
             })
             .collect()
+    }
+
+    /// The components that are chosen.
+    fn components(&self) -> Vec<&'static Wrapped> {
+        let chosen = |wrapped: &&Wrapped| match self.only.as_slice() {
+            [] => !self.quick && (self.all || wrapped.module.bytes <= LARGEST_COMPONENT_BYTES),
+            only => only.iter().any(|name| name == wrapped.module.name),
+        };
+        corpus::components().iter().filter(chosen).collect()
     }
 
     fn scaling(&self, engine: &Engine, started: Instant) -> Result<Scaling> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use xtask::corpus::{self, check, moved};
+use xtask::corpus::{self, check, composed, moved};
 use xtask::{bench, demo};
 
 #[global_allocator]
@@ -61,6 +61,13 @@ struct CorpusOptions {
 
     #[command(flatten)]
     moved_options: moved::MovedOptions,
+
+    /// Make components of large modules, and compile these in the situations that a build meets.
+    #[arg(long, conflicts_with_all = ["check", "list", "upgrades"])]
+    components: bool,
+
+    #[command(flatten)]
+    component_options: composed::ComponentOptions,
 }
 
 fn main() -> ExitCode {
@@ -86,6 +93,8 @@ fn run(chore: Chore) -> Result<()> {
     };
     if options.list {
         corpus::list(corpus::modules(), &mut out)
+    } else if options.components {
+        composed::check(&options.component_options, &mut out)
     } else if options.upgrades {
         moved::check(&options.moved_options, &mut out)
     } else if options.check {

@@ -6,10 +6,12 @@
 //! | `insert` | a function at the front, or an import: every index behind it moves |
 //! | `data` | static data moves, alone or with its addresses in the code |
 //! | `types` | a type at the end of the type section, or at its front |
+//! | `component` | any of these, in the largest core module of a component |
 //! | `repeat` | the module's functions several times over, for modules of any size |
 //!
 //! Bodies and sections that an edit does not concern keep their bytes.
 
+mod component;
 mod constant;
 mod data;
 mod insert;
@@ -18,7 +20,7 @@ mod repeat;
 mod sections;
 mod types;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 pub use constant::change_constant;
@@ -59,7 +61,7 @@ impl Edit {
         Edit::Import,
     ];
 
-    /// `wasm`, a valid module in the binary format, after this edit.
+    /// `wasm`, a valid module or component in the binary format, after this edit.
     ///
     /// Edits of one kind with different variants are different edits of `wasm`. As a module that
     /// was seen before is known whole, a measurement that is repeated has to be of another
@@ -69,6 +71,10 @@ impl Edit {
     ///
     /// If the module has nothing that can be edited so.
     pub fn apply(self, wasm: &[u8], variant: u32) -> Result<Vec<u8>> {
+        if wasmparser::Parser::is_component(wasm) {
+            ensure!(self != Edit::Import, "a component satisfies all imports");
+            return component::edited(wasm, |module| self.apply(module, variant));
+        }
         match self {
             Edit::Constant => change_constant(wasm, variant),
             Edit::FunctionAtFront => Ok(insert_function_at_front(wasm, variant)?.wasm),

@@ -1,14 +1,15 @@
 //! Wasmtime's cache of whole modules.
 
+use super::plain::Loaded;
 use crate::figures::timed;
 use anyhow::{Result, ensure};
 use std::path::Path;
 use tempfile::TempDir;
-use wasmtime::{Cache, CacheConfig, Config, Engine, Module};
+use wasmtime::{Cache, CacheConfig, Config, Engine};
 
 /// Wasmtime's cache of whole modules ([`Config::cache`]), on disk, knowing one module.
 ///
-/// It loads as it looks up: what it returns is a [`Module`], not an artifact.
+/// It loads as it looks up: what it returns can be instantiated, and is not an artifact.
 #[derive(Debug)]
 pub struct ModuleCache {
     engine: Engine,
@@ -30,7 +31,7 @@ impl ModuleCache {
         let mut config = Config::new();
         config.cache(Some(cache.clone()));
         let engine = Engine::new(&config)?;
-        Module::new(&engine, wasm)?;
+        Loaded::new(&engine, wasm)?;
         Ok(ModuleCache {
             engine,
             cache,
@@ -43,9 +44,9 @@ impl ModuleCache {
     /// # Errors
     ///
     /// If the cache does not know the module.
-    pub fn load(&self, wasm: &[u8]) -> Result<(Module, f64)> {
+    pub fn load(&self, wasm: &[u8]) -> Result<(Loaded, f64)> {
         let hits = self.cache.cache_hits();
-        let (module, ms) = timed(|| Module::new(&self.engine, wasm));
+        let (module, ms) = timed(|| Loaded::new(&self.engine, wasm));
         let module = module?;
         ensure!(
             self.cache.cache_hits() == hits + 1,

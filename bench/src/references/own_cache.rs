@@ -1,5 +1,6 @@
 //! Wasmtime's own incremental cache, with the fastest store that it can have.
 
+use super::plain::precompile;
 use crate::figures::timed;
 use anyhow::Result;
 use serde::Serialize;
@@ -38,7 +39,7 @@ impl OwnCache {
     /// Wasmtime's own.
     pub fn knowing(wasm: &[u8]) -> Result<OwnCache> {
         let store = Arc::new(Map::default());
-        engine(store.clone())?.precompile_module(wasm)?;
+        precompile(&engine(store.clone())?, wasm)?;
         store.newer.store(true, Ordering::SeqCst);
         Ok(OwnCache { store })
     }
@@ -52,7 +53,7 @@ impl OwnCache {
     pub fn compile(&self, wasm: &[u8]) -> Result<(Vec<u8>, f64, Found)> {
         let engine = engine(self.store.clone())?;
         self.store.forget_newer();
-        let (artifact, ms) = timed(|| engine.precompile_module(wasm));
+        let (artifact, ms) = timed(|| precompile(&engine, wasm));
         let found = self.store.found();
         self.store.forget_newer();
         Ok((artifact?, ms, found))

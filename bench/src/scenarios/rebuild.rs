@@ -5,7 +5,7 @@ use super::{Base, Bench, Scenario};
 use crate::command::Peak;
 use crate::figures::timed;
 use crate::known::{Fresh, same};
-use crate::references::floor;
+use crate::references::{floor, precompile};
 use anyhow::{Context, Result};
 use ibid::Options;
 
@@ -40,7 +40,7 @@ pub(super) fn rows(
         if round < bench.cold_rounds {
             let wasm = edited(variant as u32)
                 .with_context(|| format!("no variant {variant} of: {}", scenario.title()))?;
-            let (plain, ms) = timed(|| bench.engine.precompile_module(&wasm));
+            let (plain, ms) = timed(|| precompile(bench.engine, &wasm));
             samples.push(Time::Cold, ms);
             inputs.push((wasm, plain?));
         } else if is_expensive(&samples) {

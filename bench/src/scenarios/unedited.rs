@@ -4,7 +4,7 @@ use super::row::{Row, Samples, Time};
 use super::{Bench, Scenario};
 use crate::figures::timed;
 use crate::known::{Fresh, Known, by_function, same};
-use crate::references::{ModuleCache, OwnCache, floor};
+use crate::references::{Loaded, ModuleCache, OwnCache, floor, precompile};
 use anyhow::{Result, ensure};
 use ibid::Options;
 
@@ -71,7 +71,7 @@ impl Unedited {
     /// Wasmtime alone, and ibid over an empty store.
     fn first_compile(&mut self, bench: &Bench<'_>) -> Result<()> {
         let (wasm, plain) = (&bench.subject.wasm, &bench.subject.artifact);
-        let (artifact, ms) = timed(|| bench.engine.precompile_module(wasm));
+        let (artifact, ms) = timed(|| precompile(bench.engine, wasm));
         same(&artifact?, plain)?;
         self.first.push(Time::Cold, ms);
 
@@ -138,7 +138,7 @@ impl Unedited {
     fn loaded(&mut self, bench: &Bench<'_>) -> Result<()> {
         let (wasm, plain) = (&bench.subject.wasm, &bench.subject.artifact);
         let fresh = Fresh::over(bench.engine, self.known_whole.copy()?, Options::default())?;
-        let (module, ms) = timed(|| fresh.compiler().compile_module(wasm));
+        let (module, ms) = timed(|| Loaded::by_ibid(fresh.compiler(), wasm));
         same(&module?.serialize()?, plain)?;
         self.loaded.push(Time::Open, fresh.open_ms);
         self.loaded.push(Time::Ibid, ms);

@@ -4,8 +4,8 @@
 mod common;
 
 use ibid::{Compiler, MemoryStore, Options, Report};
-use ibid_campaign::components::{command, composed, of_world, reactor};
 use ibid_campaign::{Oracle, message};
+use ibid_components::{command, composed, of_world, reactor};
 use std::sync::Arc;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod check;
+pub mod composed;
 mod fetch;
 mod in_order;
 mod integrity;
@@ -50,6 +51,39 @@ pub struct Module {
     pub accepted: bool,
 }
 
+/// A module that is compiled as a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrapped {
+    /// The module.
+    pub module: Module,
+    /// What is made of it.
+    pub form: Form,
+}
+
+/// What a component is made with: Wasmtime's adapter of WASI preview 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// That for programs.
+    Command,
+    /// That for libraries.
+    Reactor,
+}
+
+impl Wrapped {
+    /// The component that is made of `module`, the module's bytes.
+    ///
+    /// # Errors
+    ///
+    /// If none can be made of it.
+    pub fn component(&self, module: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let component = match self.form {
+            Form::Command => ibid_components::command(module),
+            Form::Reactor => ibid_components::reactor(module),
+        };
+        component.map_err(|error| anyhow::anyhow!("{}: {error}", self.module.file_name()))
+    }
+}
+
 impl Module {
     /// What npm calls the tarball: `package@version`.
     ///
@@ -67,7 +101,17 @@ impl Module {
     }
 }
 
-/// Every module of the corpus. The versions of a package are neighbours, the older one first.
+/// Modules that are compiled as components.
+pub fn components() -> &'static [Wrapped] {
+    packages::COMPONENTS
+}
+
+/// The same, as they are in their packages.
+pub fn wrapped() -> impl Iterator<Item = &'static Module> + Clone {
+    components().iter().map(|wrapped| &wrapped.module)
+}
+
+/// Every module of the corpus but those that are made components. The versions of a package are neighbours, the older one first.
 pub fn modules() -> &'static [Module] {
     packages::MODULES
 }

