@@ -23,6 +23,7 @@ mod aside;
 mod configuration;
 pub mod edits;
 mod generate;
+mod linked;
 mod oracle;
 mod random;
 mod rich;

@@ -41,6 +41,15 @@ impl Random {
         &choices[self.below(choices.len())]
     }
 
+    /// One of `choices`, to be changed.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are none.
+    pub fn pick_mut<'c, T>(&mut self, choices: &'c mut [T]) -> &'c mut T {
+        &mut choices[self.below(choices.len())]
+    }
+
     /// `length` random bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let words = std::iter::repeat_with(|| self.number().to_le_bytes());

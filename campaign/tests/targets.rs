@@ -56,6 +56,13 @@ fn moved_addresses() {
 }
 
 #[test]
+fn components() {
+    let tally = both("components", 150);
+    assert!(tally.valid * 10 > tally.inputs * 9, "{tally}");
+    assert!(tally.hits() * 2 > tally.functions, "{tally}");
+}
+
+#[test]
 fn parameters_only() {
     let tally = both("parameters_only", 150);
     // Half of all are compiled before things move, and the new ones are many.

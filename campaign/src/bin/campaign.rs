@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
 const USAGE: &str = "usage: campaign TARGET (--minutes M [--seed S] [--threads N] | --replay FILE)
-targets: all, same_again, parameters_only, moved_addresses, anything_else, stencil_bytes, engine_settings";
+targets: all, same_again, parameters_only, moved_addresses, components, anything_else, stencil_bytes, engine_settings";
 
 struct Arguments {
     targets: Vec<Target>,

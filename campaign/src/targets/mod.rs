@@ -5,6 +5,7 @@
 //! | [`same_again`] | a module, compiled again and again | nothing is compiled the second time |
 //! | [`parameters_only`] | a module whose things move | what stays is found |
 //! | [`moved_addresses`] | a program whose static data moves, or its places | no wrong address |
+//! | [`components`] | a component that changes in any way | what was seen before is found |
 //! | [`anything_else`] | a module that changes in any way | no wrong hit |
 //! | [`stencil_bytes`] | a store whose entries are damaged | a miss, never a panic |
 //! | [`engine_settings`] | engines that share a store | no hit of another engine's |
@@ -12,6 +13,7 @@
 //! And in every one, for every input: the artifact is Wasmtime's, or the error is.
 
 pub mod anything_else;
+pub mod components;
 pub mod engine_settings;
 pub mod moved_addresses;
 pub mod parameters_only;
@@ -34,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 6] = [
+pub const ALL: [Target; 7] = [
     Target {
         name: "same_again",
         run: same_again::run,
@@ -46,6 +48,10 @@ pub const ALL: [Target; 6] = [
     Target {
         name: "moved_addresses",
         run: moved_addresses::run,
+    },
+    Target {
+        name: "components",
+        run: components::run,
     },
     Target {
         name: "anything_else",
