@@ -166,6 +166,37 @@ const VALUES: &[(&str, &[&str])] = &[
 
 const ENCODINGS: &[&str] = &["utf8", "utf16", "latin1+utf16"];
 
+/// The same types in WIT.
+const WIT_VALUES: &[&str] = &[
+    "u8",
+    "s16",
+    "u32",
+    "bool",
+    "char",
+    "u64",
+    "f32",
+    "f64",
+    "string",
+    "list<u8>",
+    "list<string>",
+    "list<tuple<u8, u64>>",
+    "option<u16>",
+    "tuple<u32, f64>",
+    "result<u32, u64>",
+];
+
+/// A random function type in WIT.
+pub(crate) fn wit_function(random: &mut Random) -> String {
+    let parameters: Vec<String> = (0..random.below(5))
+        .map(|number| format!("p{number}: {}", random.pick(WIT_VALUES)))
+        .collect();
+    let result = match random.below(3) {
+        0 => String::new(),
+        _ => format!(" -> {}", random.pick(WIT_VALUES)),
+    };
+    format!("func({}){result}", parameters.join(", "))
+}
+
 impl Linked {
     /// A random component, with `module` beside it if there is one.
     pub(crate) fn random(random: &mut Random, module: Option<Vec<u8>>) -> Linked {

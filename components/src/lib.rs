@@ -8,8 +8,8 @@ use wasi_preview1_component_adapter_provider::{
 };
 use wasm_compose::composer::ComponentComposer;
 use wasm_compose::config::Config;
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
+use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
 
 type Made = Result<Vec<u8>, Box<dyn Error + Send + Sync>>;
 
@@ -44,6 +44,20 @@ pub fn of_world(core: &[u8], wit: &str, world: &str) -> Made {
     let mut core = core.to_vec();
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
     Ok(core)
+}
+
+/// A component of `world` in the package `wit` that has nothing to say.
+///
+/// # Errors
+///
+/// If there is no such world.
+pub fn of_dummy(wit: &str, world: &str) -> Made {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("world.wit", wit)?;
+    let world = resolve.select_world(&[package], Some(world))?;
+    let mut core = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
+    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
+    Ok(ComponentEncoder::default().module(&core)?.encode()?)
 }
 
 fn adapted(core: &[u8], adapter: &[u8]) -> Made {

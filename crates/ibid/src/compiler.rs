@@ -16,7 +16,7 @@ use ibid_store::{CacheStore, Counters, Entry};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::Component;
-use wasmtime::{Engine, Module, Result};
+use wasmtime::{CodeBuilder, Engine, Module, Result};
 
 /// Compiles WebAssembly modules and components for one [`Engine`], and only the functions that its
 /// store has not seen.
@@ -86,6 +86,26 @@ pub struct Options {
     pub verify: bool,
     /// Called after every function that was compiled. None by default.
     pub progress: Option<ProgressCallback>,
+    intrinsics: Option<String>,
+}
+
+impl Options {
+    /// Lets components import Wasmtime's unsafe intrinsics under the name `import`, in the place
+    /// of [`CodeBuilder::expose_unsafe_intrinsics`](wasmtime::CodeBuilder::expose_unsafe_intrinsics).
+    /// Whole artifacts are not kept then.
+    ///
+    /// # Safety
+    ///
+    /// As for that function: a component that imports them reads and writes all memory of the
+    /// host.
+    pub unsafe fn expose_unsafe_intrinsics(&mut self, import: impl Into<String>) {
+        self.intrinsics = Some(import.into());
+    }
+
+    /// The name under which components may import unsafe intrinsics.
+    pub(crate) fn intrinsics(&self) -> Option<&str> {
+        self.intrinsics.as_deref()
+    }
 }
 
 impl Default for Options {
@@ -97,6 +117,7 @@ impl Default for Options {
             address_slots: true,
             verify: false,
             progress: None,
+            intrinsics: None,
         }
     }
 }
@@ -299,7 +320,7 @@ impl Compiler {
             Err(refused) => return self.plainly(kind, wasm, refused.to_string()),
         };
         if let Some(seed) = seed {
-            let kept = Kept::new(incremental.engine(), seed);
+            let kept = Kept::new(incremental.engine(), self.options.intrinsics(), seed);
             *self.lock_kept() = kept;
         }
         report.time_ms.lookup += whole;
@@ -318,9 +339,10 @@ impl Compiler {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whole artifacts are left out when every function is to be looked at.
+    /// Whole artifacts are left out when every function is to be looked at, or the artifact
+    /// depends on more than the input.
     fn whole_artifacts(&self) -> bool {
-        self.options.whole_artifacts && !self.options.verify
+        self.options.whole_artifacts && !self.options.verify && self.options.intrinsics.is_none()
     }
 
     fn known_artifact(
@@ -352,7 +374,16 @@ impl Compiler {
         let mut watch = Stopwatch::start();
         let artifact = match kind {
             Kind::Module => self.engine.precompile_module(wasm)?,
-            Kind::Component => self.engine.precompile_component(wasm)?,
+            Kind::Component => match self.options.intrinsics() {
+                None => self.engine.precompile_component(wasm)?,
+                Some(import) => {
+                    let mut builder = CodeBuilder::new(&self.engine);
+                    builder.wasm_binary(wasm, None)?;
+                    // SAFETY: whoever set the option vouches for the component.
+                    unsafe { builder.expose_unsafe_intrinsics(import) };
+                    builder.compile_component_serialized()?
+                }
+            },
         };
         let mut report = Report {
             plain: Some(reason),

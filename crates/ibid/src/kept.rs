@@ -61,7 +61,11 @@ impl fmt::Debug for Kept {
 impl Kept {
     /// Parses the input of `seed` again, to keep it. `None` if that fails, which it does
     /// not for one that was compiled.
-    pub(crate) fn new(engine: &EngineCompiler, seed: Seed) -> Option<Kept> {
+    pub(crate) fn new(
+        engine: &EngineCompiler,
+        intrinsics: Option<&str>,
+        seed: Seed,
+    ) -> Option<Kept> {
         let Seed {
             frame,
             kind,
@@ -71,7 +75,7 @@ impl Kept {
         } = seed;
         let scope = ScopeVec::new();
         let program = OwnedProgram::try_new(Input { wasm, scope }, |input| {
-            let mut program = Program::parse(engine, kind, &input.wasm, &input.scope)?;
+            let mut program = Program::parse(engine, kind, intrinsics, &input.wasm, &input.scope)?;
             program.say_gc_heap(needs_gc_heap);
             Ok::<_, wasmtime::Error>(program)
         });

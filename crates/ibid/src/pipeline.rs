@@ -100,15 +100,16 @@ pub(crate) fn run(
         }
         report = Report::default();
     }
+    let intrinsics = context.options.intrinsics();
     let mut scope = ScopeVec::new();
     // Another thread may use it, if no other does meanwhile.
     let scope = &mut scope;
     let (program, before) = if context.options.hot_reload {
-        (Program::parse(engine, kind, wasm, scope), hot)
+        (Program::parse(engine, kind, intrinsics, wasm, scope), hot)
     } else {
         parallel::beside(
             engine.parallel,
-            move || Program::parse(engine, kind, wasm, scope),
+            move || Program::parse(engine, kind, intrinsics, wasm, scope),
             find,
         )
     };

@@ -58,8 +58,9 @@ pub(crate) struct ParsedComponent {
 }
 
 impl<'w> Program<'w> {
-    /// Reads `wasm` as what it is said to be. The adapter modules that Wasmtime makes for a
-    /// component are put into `scope`.
+    /// Reads `wasm` as what it is said to be. A component may import Wasmtime's unsafe
+    /// intrinsics under the name `intrinsics`; the adapter modules that Wasmtime makes for it
+    /// are put into `scope`.
     ///
     /// # Errors
     ///
@@ -67,12 +68,13 @@ impl<'w> Program<'w> {
     pub(crate) fn parse(
         engine: &EngineCompiler,
         kind: Kind,
+        intrinsics: Option<&str>,
         wasm: &'w [u8],
         scope: &'w ScopeVec<u8>,
     ) -> Result<Program<'w>> {
         match kind {
             Kind::Module => Program::module(engine, wasm),
-            Kind::Component => Program::component(engine, wasm, scope),
+            Kind::Component => Program::component(engine, intrinsics, wasm, scope),
         }
     }
 
@@ -114,12 +116,16 @@ impl<'w> Program<'w> {
     /// to the compilation of functions.
     fn component(
         engine: &EngineCompiler,
+        intrinsics: Option<&str>,
         wasm: &'w [u8],
         scope: &'w ScopeVec<u8>,
     ) -> Result<Program<'w>> {
         let mut validator = Validator::new_with_features(engine.features);
         let mut types = ComponentTypesBuilder::new(&validator);
-        let translator = Translator::new(&engine.tunables, &mut validator, &mut types, scope);
+        let mut translator = Translator::new(&engine.tunables, &mut validator, &mut types, scope);
+        if let Some(import) = intrinsics {
+            translator.expose_unsafe_intrinsics(import);
+        }
         let (translation, modules) = translator
             .translate(wasm)
             .context("failed to parse WebAssembly module")?;

@@ -8,7 +8,7 @@ use ibid_campaign::{Oracle, message};
 use ibid_components::{command, composed, of_world, reactor};
 use std::sync::Arc;
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Config, Engine, Store};
+use wasmtime::{CodeBuilder, Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
@@ -309,6 +309,49 @@ fn hot_reload() {
     let text = program();
     oracle.check(&text).unwrap();
     oracle.check(&text).unwrap();
+}
+
+#[test]
+fn unsafe_intrinsics() {
+    let component = wasm(
+        r#"(component
+          (import "intrinsics" (instance $i
+            (export "u32-native-load" (func (param "address" u64) (result u32)))
+            (export "store-data-address" (func (result u64)))))
+          (core func $load (canon lower (func $i "u32-native-load")))
+          (core func $data (canon lower (func $i "store-data-address")))
+          (core module $m
+            (import "" "load" (func $load (param i64) (result i32)))
+            (import "" "data" (func $data (result i64)))
+            (func $tail (param i64) (result i32) (return_call $load (local.get 0)))
+            (func (export "run") (result i32)
+              (i32.add (call $load (call $data)) (call $tail (i64.const 8)))))
+          (core instance $m (instantiate $m (with ""
+            (instance (export "load" (func $load)) (export "data" (func $data))))))
+          (func (export "run") (result u32) (canon lift (core func $m "run"))))"#,
+    );
+    let engine = Engine::default();
+    let plain = unsafe {
+        let mut builder = CodeBuilder::new(&engine);
+        builder.wasm_binary(&component[..], None).unwrap();
+        builder.expose_unsafe_intrinsics("intrinsics");
+        builder.compile_component_serialized().unwrap()
+    };
+    let store = Arc::new(MemoryStore::new());
+    let mut options = Options::default();
+    // SAFETY: it is not run.
+    unsafe { options.expose_unsafe_intrinsics("intrinsics") };
+    let compiler = Compiler::with_options(&engine, store.clone(), options);
+    for warm in [false, true, true] {
+        let compilation = compiler.compile(&component).unwrap();
+        assert_eq!(compilation.artifact(), plain);
+        let report = compilation.store();
+        assert_eq!(report.plain, None);
+        assert_eq!(report.trampolines.compiled == 0, warm);
+    }
+    // Where they are not exposed, the same component imports something else by that name.
+    let oracle = Oracle::of(&engine, store, Options::default());
+    oracle.check(&component).unwrap();
 }
 
 #[test]

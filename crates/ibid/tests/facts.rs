@@ -40,6 +40,8 @@ fn config() -> Config {
         .wasm_exceptions(true)
         .wasm_memory64(true)
         .wasm_multi_memory(true)
+        .wasm_component_model_async(true)
+        .wasm_component_model_threading(true)
         .wasm_branch_hinting(true);
     config
 }
@@ -94,6 +96,91 @@ fn witnesses() -> Vec<Witness> {
             "(module (import \"\" \"a\" (func)) (import \"\" \"b\" (func)) (func (call 0)))",
             "(call 0)",
             "(call 1)",
+        ),
+        replaced(
+            CalleeKnown,
+            CONTEXT,
+            "(canon context.get i32 0)",
+            "(canon context.get i32 1)",
+        ),
+        replaced(
+            IntrinsicNumber,
+            CONTEXT,
+            "(canon context.get i32 0)",
+            "(canon context.get i32 1)",
+        ),
+        replaced(
+            CalleeTarget,
+            "(component
+               (core module $a (func $f (export \"f\") (export \"g\"))
+                 (func (export \"h\") (i32.store (i32.const 0) (i32.const 1))) (memory 1))
+               (core module $b
+                 (import \"a\" \"x\" (func $x)) (import \"a\" \"y\" (func $y))
+                 (func (export \"both\") (call $x) (call $y)))
+               (core instance $a (instantiate $a))
+               (core instance $xy
+                 (export \"x\" (func $a \"f\")) (export \"y\" (func $a \"g\")))
+               (core instance (instantiate $b (with \"a\" (instance $xy)))))",
+            "(func $a \"g\")",
+            "(func $a \"h\")",
+        ),
+        replaced(
+            TrampolineKind,
+            RESOURCE,
+            "(canon resource.new $r)",
+            "(canon resource.rep $r)",
+        ),
+        replaced(
+            TrampolineSignature,
+            "(component
+               (import \"f\" (func $f (param \"x\" u32)))
+               (core module $m (import \"\" \"f\" (func (param i32))))
+               (core func $f (canon lower (func $f)))
+               (core instance (instantiate $m (with \"\" (instance (export \"f\" (func $f)))))))",
+            "(param \"x\" u32)))
+               (core module $m (import \"\" \"f\" (func (param i32))))",
+            "(param \"x\" u64)))
+               (core module $m (import \"\" \"f\" (func (param i64))))",
+        ),
+        witness(
+            TrampolineOptions,
+            &format!(
+                "(component (import \"f\" (func $f))
+                   (component $c (import \"f\" (func $f)) {LOWERED})
+                   (instance (instantiate $c (with \"f\" (func $f)))))"
+            ),
+            &format!(
+                "(component (import \"f\" (func $f)) (component $c) (instance (instantiate $c))
+                   {LOWERED})"
+            ),
+        ),
+        replaced(
+            TrampolineResource,
+            RESOURCE,
+            "(dtor (core func $a \"gone\"))",
+            "",
+        ),
+        replaced(
+            TrampolinePayload,
+            "(component
+               (core module $a (memory (export \"m\") 1)) (core instance $a (instantiate $a))
+               (type $s (stream u8))
+               (core func $f (canon stream.read $s async (memory (core memory $a \"m\"))))
+               (core module $m (import \"\" \"f\" (func (param i32 i32 i32) (result i32))))
+               (core instance (instantiate $m (with \"\" (instance (export \"f\" (func $f)))))))",
+            "(stream u8)",
+            "(stream u32)",
+        ),
+        replaced(
+            ComponentPlaces,
+            "(component
+               (import \"f\" (func $f)) (import \"g\" (func $g))
+               (core module $m (import \"\" \"f\" (func)))
+               (core func $f (canon lower (func $f))) (core func $g (canon lower (func $g)))
+               (core instance (instantiate $m (with \"\" (instance (export \"f\" (func $f))))))
+               (core instance $i (export \"f\" (func $f))))",
+            "(core instance $i (export \"f\" (func $f)))",
+            "(core instance (instantiate $m (with \"\" (instance (export \"f\" (func $g))))))",
         ),
         replaced(
             BlockType,
@@ -407,6 +494,32 @@ const MERGED_TABLE_LOADS: &str = "(module
       (table.set $b (local.get 0) (ref.null func))
       (table.get $a (local.get 0))))";
 
+/// Asks for something of the context, through an intrinsic that is written in place.
+const CONTEXT: &str = "(component
+    (core module $m
+      (import \"\" \"get\" (func $get (result i32))) (import \"\" \"set\" (func (param i32)))
+      (func (export \"f\") (result i32) (call $get)))
+    (core func $get (canon context.get i32 0))
+    (core func $set (canon context.set i32 1))
+    (core instance (instantiate $m
+      (with \"\" (instance (export \"get\" (func $get)) (export \"set\" (func $set)))))))";
+
+/// Makes and drops a resource.
+const RESOURCE: &str = "(component
+    (core module $a (func (export \"gone\") (param i32))) (core instance $a (instantiate $a))
+    (type $r (resource (rep i32) (dtor (core func $a \"gone\"))))
+    (core func $f (canon resource.new $r))
+    (core func $d (canon resource.drop $r))
+    (core module $m
+      (import \"\" \"f\" (func (param i32) (result i32))) (import \"\" \"d\" (func (param i32))))
+    (core instance (instantiate $m
+      (with \"\" (instance (export \"f\" (func $f)) (export \"d\" (func $d)))))))";
+
+/// Lowers `$f` for a core module.
+const LOWERED: &str = "(core module $m (import \"\" \"f\" (func)))
+    (core func $l (canon lower (func $f)))
+    (core instance (instantiate $m (with \"\" (instance (export \"f\" (func $l))))))";
+
 /// `module` with its entities 0 and 1 of `kind` exported.
 fn exporting(module: &str, kind: &str) -> String {
     let exports = format!("(export \"a\" ({kind} 0)) (export \"b\" ({kind} 1))");
@@ -464,7 +577,12 @@ fn outcomes(witness: &Witness) -> (Outcome, Outcome) {
         }
     }
     let (config, wasm) = &witness.second;
-    let plain = Engine::new(config).unwrap().precompile_module(wasm);
+    let engine = Engine::new(config).unwrap();
+    let plain = if wasmparser::Parser::is_component(wasm) {
+        engine.precompile_component(wasm)
+    } else {
+        engine.precompile_module(wasm)
+    };
     (ours, plain.map_err(|error| message(&error)))
 }
 
