@@ -376,7 +376,7 @@ impl Linked {
         );
         for (number, calls) in self.second.iter().enumerate() {
             let export = if number == 0 { "(export \"run\")" } else { "" };
-            let _ = write!(text, "(func $f{number} {export} (param i32) (result i32)\n");
+            let _ = writeln!(text, "(func $f{number} {export} (param i32) (result i32)");
             let mut done = false;
             for call in calls {
                 done = self.write_call(text, *call);
@@ -425,7 +425,7 @@ impl Linked {
     fn adapted(&self, text: &mut String) {
         const LIBRARY: &str = "(memory (export \"memory\") 1)
             (func (export \"realloc\") (param i32 i32 i32 i32) (result i32) (i32.const 1024))";
-        let _ = write!(text, "(component $has (core module $m {LIBRARY}\n");
+        let _ = writeln!(text, "(component $has (core module $m {LIBRARY}");
         for (number, function) in self.adapted.iter().enumerate() {
             let (parameters, result) = function.core();
             let result = if result.len() > 1 {

@@ -80,8 +80,10 @@ pub fn composed(root: &[u8], definitions: &[&[u8]]) -> Made {
         std::fs::write(&path, wasm)?;
         Ok(path)
     };
-    let mut config = Config::default();
-    config.dir = directory.path().into();
+    let mut config = Config {
+        dir: directory.path().into(),
+        ..Config::default()
+    };
     for (number, wasm) in definitions.iter().enumerate() {
         let path = file(format!("definition-{number}.wasm"), wasm)?;
         config.definitions.push(path);
