@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
 
-    /// The module, in the binary or the text format
+    /// The module or component, in the binary or the text format
     #[arg(value_name = "A.wasm")]
     module: PathBuf,
 

@@ -1,4 +1,4 @@
-//! `ibid compile`: from a module to an artifact.
+//! `ibid compile`: from a module or component to an artifact.
 
 use crate::output::{self, Output};
 use crate::progress::Progress;
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_address_slots: bool,
 
-    /// The module, in the binary or the text format; `-` is standard input
+    /// The module or component, in the binary or the text format; `-` is standard input
     #[arg(value_name = "IN.wasm|IN.wat")]
     input: PathBuf,
 }

@@ -26,7 +26,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Compile a module to what `wasmtime compile` makes of it
+    /// Compile a module or component to what `wasmtime compile` makes of it
     Compile(Box<compile::Arguments>),
     /// Look at the cache, or clear it
     Cache(cache::Arguments),

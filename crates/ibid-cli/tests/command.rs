@@ -152,6 +152,31 @@ fn wasmtimes_own_options_apply() {
 }
 
 #[test]
+fn a_component_is_told_from_a_module() {
+    const COMPONENT: &str = r#"(component
+        (core module $m (func (export "f") (result i32) i32.const 42))
+        (core instance $m (instantiate $m))
+        (func (export "f") (result u32) (canon lift (core func $m "f"))))"#;
+    let sandbox = Sandbox::new();
+    sandbox.write("in.wat", COMPONENT);
+    let plain = wasmtime::Engine::default()
+        .precompile_component(COMPONENT.as_bytes())
+        .unwrap();
+    for compiled in [1, 0] {
+        let report = json(&sandbox.ibid(&["compile", "in.wat", "--verify", "--stats=json"]));
+        assert_eq!(report["functions"]["compiled"], compiled);
+        assert_eq!(std::fs::read(sandbox.path("in.cwasm")).unwrap(), plain);
+    }
+    sandbox.write(
+        "bad.wat",
+        "(component (import \"f\" (func)) (export \"f\" (func 7)))",
+    );
+    let output = sandbox.ibid(&["compile", "bad.wat"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(!sandbox.path("bad.cwasm").exists());
+}
+
+#[test]
 fn no_cache_reads_and_writes_none() {
     let sandbox = Sandbox::new();
     sandbox.write("in.wat", SIMPLE);
@@ -179,7 +204,8 @@ fn bad_input_is_exit_1_with_wasmtimes_message_and_no_output() {
     sandbox.write("text.wat", "(module (fun))");
     sandbox.write("empty.wasm", "");
     sandbox.write("cut.wasm", &wat::parse_str(SIMPLE).unwrap()[..45]);
-    sandbox.write("component.wasm", wat::parse_str("(component)").unwrap());
+    let component = wat::parse_str("(component (core module))").unwrap();
+    sandbox.write("component.wasm", &component[..component.len() - 1]);
     let before = sandbox.files();
     for (input, message) in [
         (
@@ -189,10 +215,7 @@ fn bad_input_is_exit_1_with_wasmtimes_message_and_no_output() {
         ("text.wat", "expected valid module field"),
         ("empty.wasm", "expected at least one module field"),
         ("cut.wasm", "unexpected end"),
-        (
-            "component.wasm",
-            "expected a WebAssembly module but was given a WebAssembly component",
-        ),
+        ("component.wasm", "contains an invalid module section"),
         ("missing.wasm", "cannot read `missing.wasm`"),
     ] {
         fails(&sandbox.ibid(&["compile", input]), 1, message);

@@ -3,7 +3,7 @@
 //! Wasmtime makes.
 //!
 //! [`Compiler`] drops in where [`Engine::precompile_module`](wasmtime::Engine::precompile_module)
-//! and [`Module::new`](wasmtime::Module::new) stood:
+//! and [`Module::new`](wasmtime::Module::new) stood, or their likes for components:
 //!
 //! ```
 //! use ibid::{Compiler, MemoryStore};
