@@ -70,16 +70,16 @@ impl Setting {
     }
 }
 
-/// Runs the whole suite under `setting`.
+/// Runs the whole suite under `setting`, and the scripts in the directory `more` if there is one.
 ///
 /// # Errors
 ///
 /// If the engine cannot be made, or a temporary file not be written. What goes wrong in the suite
 /// is in the [`Results`].
-pub fn run(setting: Setting) -> Result<Results> {
+pub fn run(setting: Setting, more: Option<&Path>) -> Result<Results> {
     let engine = Engine::new(&setting.config())?;
     let compilers = Compilers::new(&engine);
-    let scripts: Vec<_> = suite()?.into_iter().collect();
+    let scripts: Vec<_> = suite(more)?.into_iter().collect();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     let work = || -> Result<()> {
@@ -156,9 +156,16 @@ fn component_scripts() -> Result<Vec<(Source, String)>> {
         .context("cargo does not know the package with the scripts")?;
     let root = Path::new(manifest).with_file_name("tests").join("cli");
     let mut scripts = Vec::new();
-    let mut open = ["component-model", "missing-features/component-model"]
-        .map(|directory| root.join(directory))
-        .to_vec();
+    for directory in ["component-model", "missing-features/component-model"] {
+        scripts.extend(scripts_in(&root.join(directory), "component-model")?);
+    }
+    Ok(scripts)
+}
+
+/// The scripts in `root` and in all directories below it, listed under `parent`.
+fn scripts_in(root: &Path, parent: &str) -> Result<Vec<(Source, String)>> {
+    let mut scripts = Vec::new();
+    let mut open = vec![root.to_path_buf()];
     while let Some(directory) = open.pop() {
         for entry in std::fs::read_dir(&directory).context("cannot list the scripts")? {
             let path = entry?.path();
@@ -169,9 +176,9 @@ fn component_scripts() -> Result<Vec<(Source, String)>> {
                 .is_some_and(|extension| extension == "wast")
             {
                 let text = std::fs::read_to_string(&path).context("cannot read a script")?;
-                let name = path.strip_prefix(&root).unwrap_or(&path);
+                let name = path.strip_prefix(root).unwrap_or(&path);
                 let script: Source = (name.display().to_string().leak(), text.leak());
-                scripts.push((script, "component-model".to_string()));
+                scripts.push((script, parent.to_string()));
             }
         }
     }
@@ -179,9 +186,9 @@ fn component_scripts() -> Result<Vec<(Source, String)>> {
     Ok(scripts)
 }
 
-/// All scripts, with the versions and the proposals that have them: one that several have runs
+/// All scripts, those in `more` too, with the versions and the proposals that have them: one that several have runs
 /// once, and counts for each.
-fn suite() -> Result<BTreeMap<Source, Vec<String>>> {
+fn suite(more: Option<&Path>) -> Result<BTreeMap<Source, Vec<String>>> {
     let versions = SpecVersion::all().iter().flat_map(data::spec);
     let proposals = Proposal::all().iter().flat_map(data::proposal);
     let mut suite: BTreeMap<Source, Vec<String>> = BTreeMap::new();
@@ -192,7 +199,11 @@ fn suite() -> Result<BTreeMap<Source, Vec<String>>> {
             .or_default()
             .push(file.parent);
     }
-    for (script, parent) in component_scripts()? {
+    let more = more.map(|root| scripts_in(root, "more")).transpose()?;
+    for (script, parent) in component_scripts()?
+        .into_iter()
+        .chain(more.into_iter().flatten())
+    {
         suite.entry(script).or_default().push(parent);
     }
     Ok(suite)

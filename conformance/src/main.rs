@@ -1,9 +1,11 @@
 //! Prints what comes of WebAssembly's own test suite with ibid, beside plain Wasmtime.
 //!
 //! Takes the names of settings, `default` and `everything`, or else runs both. `--failures` says
-//! what fails with plain Wasmtime, too. The exit code is 1 if anything differs.
+//! what fails with plain Wasmtime, too; `--scripts DIR` runs the scripts in a directory as well. The
+//! exit code is 1 if anything differs.
 
 use ibid_conformance::{Setting, run};
+use std::path::Path;
 use std::process::ExitCode;
 
 const SETTINGS: [(&str, Setting, &str); 2] = [
@@ -11,7 +13,7 @@ const SETTINGS: [(&str, Setting, &str); 2] = [
     (
         "everything",
         Setting::Everything,
-        "with shared memories, custom page sizes and wide arithmetic",
+        "with shared memories, custom page sizes, wide arithmetic and more of the component model",
     ),
 ];
 
@@ -19,10 +21,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let explain = arguments.iter().any(|argument| argument == "--failures");
     let asked = |name| arguments.iter().any(|argument| argument == name);
+    let mut more = arguments
+        .iter()
+        .skip_while(|argument| *argument != "--scripts");
+    let more = more.nth(1).map(Path::new);
     let all = !SETTINGS.iter().any(|(name, _, _)| asked(name));
     let mut same = true;
     for (_, setting, title) in SETTINGS.iter().filter(|(name, _, _)| all || asked(name)) {
-        let results = match run(*setting) {
+        let results = match run(*setting, more) {
             Ok(results) => results,
             Err(error) => {
                 eprintln!("error: {error:#}");

@@ -71,11 +71,10 @@ mod tests {
     fn the_largest_module_is_edited() {
         let text = "(component
           (core module (func))
-          (component (core module (func (export \"f\") (result i32) (i32.const 123456))))
+          (component (core module (func (export \"f\") (result i32) (i32.add (i32.const 7) (i32.const 8)))))
           (core module (func)))";
         let original = wat::parse_str(text).unwrap();
         let edited = Edit::Constant.apply(&original, 1).unwrap();
-        assert_eq!(edited.len(), original.len());
         assert_ne!(edited, original);
         Component::new(&Engine::default(), &edited).unwrap();
         let more = Edit::FunctionAtFront.apply(&original, 1).unwrap();

@@ -13,6 +13,7 @@ use crate::jobs::Job;
 use crate::kept::{Kept, Seed};
 use crate::link::{self, LinkError, Linkable};
 use crate::link::{Described, SerializedTypes};
+use crate::module::Source;
 use crate::parallel;
 use crate::program::{Kind, Program, Whole};
 use crate::progress::Counter;
@@ -156,6 +157,7 @@ impl<'c> Made<'c> {
         watch: &mut Stopwatch,
         report: &mut Report,
     ) -> Result<Made<'c>, Refused> {
+        let before = before.filter(|before| is_scan_of(&before.scan, program));
         let shelves = before.map_or(&[][..], |before| &before.shelves);
         let mut damaged = 0;
         let mut bundles = Vec::with_capacity(program.modules.len());
@@ -275,6 +277,21 @@ impl<'c, 'w> Before<'c, 'w> {
             scan,
         })
     }
+}
+
+/// Whether `scan` is of `program`: it found the bodies where the modules have them. Those that
+/// Wasmtime adds come behind all others.
+fn is_scan_of(scan: &Scan<'_>, program: Whole<'_>) -> bool {
+    let same = |(scan, module): (&ModuleScan<'_>, &Source<'_>)| {
+        let functions = module.defined_functions();
+        let range = |function| module.body(function).range();
+        functions.len() == scan.bodies.len()
+            && functions
+                .zip(&scan.bodies)
+                .all(|(function, body)| range(function) == body.range())
+    };
+    let mut modules = scan.modules.iter().zip(program.modules);
+    scan.modules.len() <= program.modules.len() && modules.all(same)
 }
 
 /// One function of the artifact on its way.

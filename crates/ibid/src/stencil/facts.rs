@@ -282,6 +282,11 @@ impl ModuleFacts {
             let known = function.known.map_or([0, 0], Known::describe);
             known.iter().for_each(|word| out.word(*word));
             out.word(self.first_with_target(index as u32).unwrap_or(u32::MAX));
+            if self.imports_itself {
+                // Twins of its own functions.
+                let target = self.target(index as u32);
+                out.raw(format!("{target:?}").as_bytes());
+            }
             out.word(module.functions[FuncIndex::new(index)].func_ref.as_u32());
             out.word(u32::from(self.is_referenced(index)));
         }
