@@ -7,6 +7,9 @@ use wasmtime::error::Context as _;
 use wasmtime::{Engine, Result};
 use wasmtime_wast::{Async, SpectestConfig, WastContext};
 
+/// What only scripts about components have.
+pub(crate) const COMPONENT: &str = "(component";
+
 /// How a directive ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -76,7 +79,7 @@ impl Run<'_> {
     }
 
     fn context(&self) -> Result<WastContext> {
-        let mut context = context(self.engine)?;
+        let mut context = context(self.engine, self.script.has_components)?;
         context.precompile_load(self.directory);
         Ok(context)
     }
@@ -96,13 +99,18 @@ impl Run<'_> {
 
 /// Runs a script the way `wasmtime-wast` does when it is left to itself.
 pub(crate) fn whole(engine: &Engine, name: &str, text: &str) -> Result<()> {
-    context(engine)?.run_wast(name, text.as_bytes())
+    context(engine, text.contains(COMPONENT))?.run_wast(name, text.as_bytes())
 }
 
 /// Set up as for Wasmtime's own run of the suite, in `tests/wast.rs`: messages of errors need not
-/// be those of the reference interpreter.
-fn context(engine: &Engine) -> Result<WastContext> {
-    let mut context = WastContext::new(engine, Async::No, |_| {});
+/// be those of the reference interpreter. A component may have to wait for another.
+fn context(engine: &Engine, has_components: bool) -> Result<WastContext> {
+    let waits = if has_components {
+        Async::Yes
+    } else {
+        Async::No
+    };
+    let mut context = WastContext::new(engine, waits, |_| {});
     context.register_spectest(&SpectestConfig {
         use_shared_memory: engine.get_shared_memory(),
         suppress_prints: true,

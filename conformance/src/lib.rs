@@ -8,7 +8,8 @@
 //! What must hold:
 //!
 //! - a directive ends the same way in all three runs;
-//! - ibid's artifacts are Wasmtime's, byte for byte, and so are its errors;
+//! - ibid's artifacts are Wasmtime's, byte for byte (one of them, where Wasmtime makes another one
+//!   each time), and so are its errors;
 //! - the second compile compiles nothing, and none is a plain one;
 //! - a script passes with `wasmtime-wast` left to itself, compiling with
 //!   [`Module::new`](wasmtime::Module::new), if and only if all of its directives passed here.
@@ -20,6 +21,7 @@ mod driver;
 mod modules;
 mod script;
 mod table;
+mod unsteady;
 
 use modules::Compilers;
 use script::Script;

@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         for difference in &results.differences {
             println!("different: {difference}");
         }
+        for unsteady in &results.unsteady {
+            println!("compared with several: Wasmtime's own differ: {unsteady}");
+        }
         if explain {
             for failure in &results.failures {
                 println!("fails with plain Wasmtime as well: {failure}");

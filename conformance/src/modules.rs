@@ -58,18 +58,20 @@ impl Compilers {
         for (name, wasm) in &script.modules {
             let binary = wat::parse_bytes(wasm);
             let is_component = binary.is_ok_and(|wasm| wasmparser::Parser::is_component(&wasm));
-            let plain = if is_component {
-                self.engine.precompile_component(wasm)
-            } else {
-                self.engine.precompile_module(wasm)
+            let plainly = || {
+                if is_component {
+                    self.engine.precompile_component(wasm)
+                } else {
+                    self.engine.precompile_module(wasm)
+                }
             };
-            let plain = plain.map_err(message);
+            let plain = plainly().map_err(message);
             let (first, report) = unzip(compile(&self.first, wasm));
-            tally.check(name, "the first time", &first, &plain);
+            tally.check(name, "the first time", &first, &plain, plainly);
             note_plain(name, report.as_ref(), tally);
 
             let (second, report) = unzip(compile(&self.second, wasm));
-            tally.check(name, "the second time", &second, &plain);
+            tally.check(name, "the second time", &second, &plain, plainly);
             note_plain(name, report.as_ref(), tally);
             if let Some(report) = report {
                 let compiled = report.functions.compiled + report.trampolines.compiled;

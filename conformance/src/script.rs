@@ -1,5 +1,6 @@
 //! A script, taken apart: its modules, and its directives one by one.
 
+use crate::driver::COMPONENT;
 use json_from_wast::{Command, Opts};
 use wasmtime::error::Context as _;
 use wasmtime::{Error, Result};
@@ -9,6 +10,7 @@ use wast::parser::{self, ParseBuffer};
 /// A script as `wasmtime-wast` reads it.
 pub(crate) struct Script {
     name: String,
+    pub(crate) has_components: bool,
     /// File names and contents: the binary format, or text that is not a module.
     pub(crate) modules: Vec<(String, Vec<u8>)>,
     pub(crate) steps: Vec<Step>,
@@ -50,6 +52,7 @@ impl Script {
         });
         Ok(Script {
             name: name.to_owned(),
+            has_components: text.contains(COMPONENT),
             steps: steps.collect::<Result<_>>()?,
             modules: script.wasms,
         })

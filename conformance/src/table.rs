@@ -2,7 +2,8 @@
 
 use crate::driver::Outcome;
 use crate::script::Script;
-use std::collections::BTreeMap;
+use crate::unsteady::is_one_of_several;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use wasmtime::Result;
 
@@ -50,6 +51,8 @@ pub struct Tally {
     /// With modules that ibid made again from its store.
     pub second: Counts,
     differences: Vec<String>,
+    /// Modules of which Wasmtime makes another artifact each time.
+    unsteady: BTreeSet<String>,
     failures: Vec<String>,
 }
 
@@ -82,16 +85,20 @@ impl Tally {
         self.refused += usize::from(!valid);
     }
 
-    /// Compares what ibid made of a module with what Wasmtime did.
+    /// Compares what ibid made of a module with what Wasmtime did, and would do again.
     pub(crate) fn check(
         &mut self,
         name: &str,
         when: &str,
         ours: &Result<Vec<u8>, String>,
         plain: &Result<Vec<u8>, String>,
+        plainly: impl FnMut() -> Result<Vec<u8>>,
     ) {
         match (ours, plain) {
             _ if ours == plain => {}
+            (Ok(ours), Ok(plain)) if is_one_of_several(ours, plain, plainly) => {
+                self.unsteady.insert(name.to_owned());
+            }
             (Ok(_), Ok(_)) => self.differs(format!("{name}: another artifact {when}")),
             (Ok(_), Err(plain)) => self.differs(format!("{name}: accepted {when}, not: {plain}")),
             (Err(ours), Ok(_)) => self.differs(format!("{name}: refused {when}: {ours}")),
@@ -160,6 +167,8 @@ pub struct Results {
     pub groups: BTreeMap<String, Tally>,
     /// Where ibid did not do as Wasmtime does. There must be none.
     pub differences: Vec<String>,
+    /// Of which modules Wasmtime itself makes another artifact each time.
+    pub unsteady: Vec<String>,
     /// Which directives fail with plain Wasmtime, and why.
     pub failures: Vec<String>,
 }
@@ -172,6 +181,9 @@ impl Results {
             lines.collect::<Vec<_>>()
         };
         self.differences.extend(marked(&tally.differences));
+        let unsteady = tally.unsteady.iter();
+        let unsteady = unsteady.map(|name| format!("{}: {name}", tally.script));
+        self.unsteady.extend(marked(&unsteady.collect::<Vec<_>>()));
         self.failures.extend(marked(&tally.failures));
         for group in groups {
             self.groups.entry(group.clone()).or_default().add(tally);
