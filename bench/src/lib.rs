@@ -33,6 +33,7 @@ pub mod references;
 pub mod report;
 pub mod scaling;
 pub mod scenarios;
+pub mod store;
 mod subject;
 pub mod targets;
 #[cfg(test)]

@@ -132,6 +132,7 @@ pub fn over_entries(
 fn options() -> DiskOptions {
     DiskOptions {
         max_bytes: MAX_BYTES,
+        ..DiskOptions::default()
     }
 }
 

@@ -1,15 +1,15 @@
 //! `ibid compile`: from a module or component to an artifact.
 
+use crate::input::{self, is_dash};
 use crate::output::{self, Output};
 use crate::progress::Progress;
+use crate::store::{CacheOptions, causes};
 use crate::{Failure, human, warn};
 use clap::{Args, ValueEnum};
 use ibid::{CacheStore, Compiler, MemoryStore, Options, Report};
 use ibid_store::DiskStore;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasmtime::Engine;
 use wasmtime_cli_flags::CommonOptions;
 
 #[derive(Args)]
@@ -22,12 +22,11 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "OUT.cwasm")]
     output: Option<PathBuf>,
 
-    /// Use the cache in this directory [default: `ibid` in the user's cache directory]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheOptions,
 
     /// Use no cache: read none and write none
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cache")]
     no_cache: bool,
 
     /// Say what was found, compiled and spent: for people on standard error, as JSON
@@ -61,9 +60,9 @@ enum Stats {
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let output = destination(&arguments)?;
-    let engine = engine(&mut arguments.wasmtime)?;
-    let input = read(&arguments.input)?;
-    let (store, caching) = store(&arguments);
+    let engine = input::engine(&mut arguments.wasmtime)?;
+    let input = input::read(&arguments.input)?;
+    let (store, caching) = store(&arguments)?;
 
     let progress = Progress::new();
     let mut options = Options::default();
@@ -74,13 +73,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let compiler = Compiler::with_options(&engine, store, options);
     let compilation = compiler.compile(&input);
     progress.finish();
-    let compilation = compilation.map_err(|error| {
-        Failure::Input(format!(
-            "{}: {}",
-            human::name(&arguments.input),
-            human::chain(error.chain())
-        ))
-    })?;
+    let compilation = compilation.map_err(|error| input::refused(&arguments.input, &error))?;
 
     output.write(compilation.artifact())?;
     let report = if caching {
@@ -97,14 +90,6 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         warn(format!("the cache could not be used in full: {reason}"));
     }
     print(&report, arguments.stats, &output)
-}
-
-/// The engine of Wasmtime's own options: the default engine where they say nothing.
-fn engine(options: &mut CommonOptions) -> Result<Engine, Failure> {
-    // Wasmtime's own cache of whole modules has no part in a compile to a file.
-    options.codegen.cache.get_or_insert(false);
-    let config = options.config(None).map_err(Failure::usage)?;
-    Engine::new(&config).map_err(Failure::usage)
 }
 
 fn destination(arguments: &Arguments) -> Result<Output, Failure> {
@@ -137,41 +122,22 @@ fn destination(arguments: &Arguments) -> Result<Output, Failure> {
     Ok(output)
 }
 
-fn read(input: &Path) -> Result<Vec<u8>, Failure> {
-    let read = if is_dash(input) {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut bytes)
-            .map(|_| bytes)
-    } else {
-        std::fs::read(input)
-    };
-    read.map_err(|error| Failure::Input(format!("cannot read {}: {error}", human::name(input))))
-}
-
-fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
 /// The store, and whether it outlives the command. A cache that cannot be opened is a
 /// warning and a compile without one.
-fn store(arguments: &Arguments) -> (Arc<dyn CacheStore>, bool) {
-    let none = || (Arc::new(MemoryStore::new()) as Arc<dyn CacheStore>, false);
+fn store(arguments: &Arguments) -> Result<(Arc<dyn CacheStore>, bool), Failure> {
+    let none = || Ok((Arc::new(MemoryStore::new()) as Arc<dyn CacheStore>, false));
     if arguments.no_cache {
         return none();
     }
-    let directory = match crate::cache::directory(arguments.cache.as_deref()) {
-        Ok(directory) => directory,
+    let options = arguments.cache.options()?;
+    let opened = arguments
+        .cache
+        .directory()
+        .and_then(|path| DiskStore::open_with(path, options).map_err(|error| causes(&error)));
+    match opened {
+        Ok(store) => Ok((Arc::new(store), true)),
         Err(message) => {
             warn(format!("{message}; compiling without a cache"));
-            return none();
-        }
-    };
-    match DiskStore::open(&directory) {
-        Ok(store) => (Arc::new(store), true),
-        Err(error) => {
-            warn(format!("{error}; compiling without a cache"));
             none()
         }
     }

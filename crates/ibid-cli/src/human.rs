@@ -56,6 +56,15 @@ pub(crate) fn bytes(value: u64) -> String {
     }
 }
 
+/// A time with a unit.
+pub(crate) fn duration(milliseconds: f64) -> String {
+    match milliseconds {
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms if ms < 1e3 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1e3),
+    }
+}
+
 /// A report: the summary first, the details below it.
 pub(crate) fn report(report: &Report, output: &Output) -> String {
     let mut out = String::new();

@@ -7,8 +7,11 @@ mod bench;
 mod cache;
 mod compile;
 mod human;
+mod input;
 mod output;
+mod plan;
 mod progress;
+mod store;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -28,7 +31,9 @@ struct Arguments {
 enum Command {
     /// Compile a module or component to what `wasmtime compile` makes of it
     Compile(Box<compile::Arguments>),
-    /// Look at the cache, or clear it
+    /// Say what a compile would have to do, and for how long, without compiling
+    Plan(Box<plan::Arguments>),
+    /// Look at the cache, keep it in order, take it elsewhere, or clear it
     Cache(cache::Arguments),
     /// Measure what ibid takes for a module of yours, beside Wasmtime and its caches
     ///
@@ -56,7 +61,8 @@ impl Failure {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Compile(arguments) => compile::run(*arguments),
-        Command::Cache(arguments) => cache::run(&arguments),
+        Command::Plan(arguments) => plan::run(*arguments),
+        Command::Cache(arguments) => cache::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

@@ -15,9 +15,17 @@ impl Output {
     /// A file is written beside its place and renamed into it, so that nobody sees a
     /// part of it. What is there and is no file (a device, a pipe) is written to.
     pub(crate) fn write(&self, artifact: &[u8]) -> Result<(), Failure> {
+        self.write_with(|out| out.write_all(artifact))
+    }
+
+    /// Writes what `f` does, in the same way.
+    pub(crate) fn write_with<T>(
+        &self,
+        f: impl FnOnce(&mut dyn io::Write) -> io::Result<T>,
+    ) -> Result<T, Failure> {
         match self {
-            Output::Standard => write_standard(artifact),
-            Output::File(path) => write_file(path, artifact).map_err(|error| {
+            Output::Standard => write_standard(f),
+            Output::File(path) => write_file(path, f).map_err(|error| {
                 Failure::Input(format!("cannot write `{}`: {error}", path.display()))
             }),
         }
@@ -30,33 +38,34 @@ pub(crate) fn standard_output_is_terminal() -> bool {
 
 /// Writes a line to standard output.
 pub(crate) fn print_line(line: &str) -> Result<(), Failure> {
-    write_standard(format!("{line}\n").as_bytes())
+    write_standard(|out| writeln!(out, "{line}"))
 }
 
-fn write_standard(bytes: &[u8]) -> Result<(), Failure> {
+fn write_standard<T>(f: impl FnOnce(&mut dyn io::Write) -> io::Result<T>) -> Result<T, Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
+    f(&mut out)
+        .and_then(|written| out.flush().map(|()| written))
         .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_file<T>(
+    path: &Path,
+    f: impl FnOnce(&mut dyn io::Write) -> io::Result<T>,
+) -> io::Result<T> {
     // A link keeps pointing where it does.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     if std::fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
-        return std::fs::OpenOptions::new()
-            .write(true)
-            .open(&target)?
-            .write_all(bytes);
+        let mut file = std::fs::OpenOptions::new().write(true).open(&target)?;
+        return f(&mut file);
     }
     let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let mut aside = aside(directory)?;
-    aside.write_all(bytes)?;
+    let written = f(&mut aside)?;
     aside.persist(&target).map_err(|error| error.error)?;
-    Ok(())
+    Ok(written)
 }
 
 /// A temporary file with the permissions of an ordinary one.
@@ -80,7 +89,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out.cwasm");
         std::fs::write(&path, b"old and longer").unwrap();
-        write_file(&path, b"new").unwrap();
+        write_file(&path, |out| out.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
@@ -88,7 +97,8 @@ mod tests {
     #[test]
     fn a_missing_directory_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(write_file(&directory.path().join("no/out.cwasm"), b"new").is_err());
+        let path = directory.path().join("no/out.cwasm");
+        assert!(write_file(&path, |out| out.write_all(b"new")).is_err());
     }
 
     #[cfg(unix)]
@@ -98,7 +108,7 @@ mod tests {
         let (file, link) = (directory.path().join("file"), directory.path().join("link"));
         std::fs::write(&file, b"old").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        write_file(&link, b"new").unwrap();
+        write_file(&link, |out| out.write_all(b"new")).unwrap();
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(std::fs::read(&file).unwrap(), b"new");
     }
@@ -106,7 +116,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_device_is_written_to_and_stays_one() {
-        write_file(Path::new("/dev/null"), b"gone").unwrap();
+        write_file(Path::new("/dev/null"), |out| out.write_all(b"gone")).unwrap();
         assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
     }
 }

@@ -6,6 +6,29 @@ use std::fmt::Debug;
 /// The longest key that a store takes, in bytes. The empty key is refused as well.
 pub const MAX_KEY_BYTES: usize = 64;
 
+/// What a key starts with that names its family, see [`family`].
+pub const FAMILY_MARK: [u8; 4] = *b"fam:";
+
+/// The length of a family's name, in bytes.
+pub const FAMILY_BYTES: usize = 8;
+
+/// The family of the entry under `key`, if the key names one.
+///
+/// Entries of one family become useless together: those that one release of a compiler made, say.
+/// A store that has to evict something takes families first that nobody uses any more. A key
+/// that names its family starts with [`FAMILY_MARK`] and the name:
+///
+/// ```text
+/// offset  size  field
+///      0     4  FAMILY_MARK
+///      4     8  the family's name
+///     12     -  the rest of the key
+/// ```
+pub fn family(key: &[u8]) -> Option<[u8; FAMILY_BYTES]> {
+    let name = key.strip_prefix(&FAMILY_MARK)?;
+    name.first_chunk().copied()
+}
+
 /// A map from short keys to values that may forget, but never lies.
 ///
 /// A lookup answers with the value last inserted under that key or with a miss. An insertion may
@@ -63,9 +86,9 @@ pub trait CacheStore: Send + Sync + Debug {
         false
     }
 
-    /// What went wrong so far, as seen through this handle.
+    /// What was evicted and what went wrong so far, as seen through this handle.
     ///
-    /// The default says that nothing did.
+    /// The default says that nothing was and nothing did.
     fn counters(&self) -> Counters {
         Counters::default()
     }
@@ -97,9 +120,11 @@ pub trait Snapshot {
     }
 }
 
-/// What went wrong in a store.
+/// What a store has noticed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Entries that were removed to make room for others.
+    pub evicted: u64,
     /// Lookups that met an entry with a bad checksum, another key or another format. Each of them
     /// was answered with a miss.
     pub damaged: u64,

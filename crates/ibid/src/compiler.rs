@@ -4,15 +4,17 @@ use crate::codegen::ClifCache;
 use crate::entries::{Entries, EntryKey, WholeArtifact, seal};
 use crate::fingerprint::{EngineCompiler, Uncovered};
 use crate::kept::Kept;
+use crate::observe::Observer;
 use crate::parallel;
 use crate::pipeline::{self, Output, Refused};
+use crate::plan::Plan;
 use crate::probe;
 use crate::program::Kind;
 use crate::progress::ProgressCallback;
 use crate::report::{Report, Stopwatch};
 use crate::watched;
 use crate::writer::Writer;
-use ibid_store::{CacheStore, Counters, Entry};
+use ibid_store::{CacheStore, Counters, Entry, Snapshot};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::Component;
@@ -57,6 +59,7 @@ pub struct Compiler {
     mode: Mode,
     /// The last module or component, for [`Options::hot_reload`].
     kept: Mutex<Option<Kept>>,
+    observer: Observer,
 }
 
 /// What a [`Compiler`] does beyond the necessary.
@@ -84,6 +87,9 @@ pub struct Options {
     /// Compile every reused function again, and fail if any of its bytes differs. Off
     /// by default.
     pub verify: bool,
+    /// With [`verify`](Self::verify): how many functions are compiled again at most, spread evenly
+    /// over those that were reused. All by default.
+    pub verify_at_most: u64,
     /// Called after every function that was compiled. None by default.
     pub progress: Option<ProgressCallback>,
     intrinsics: Option<String>,
@@ -116,6 +122,7 @@ impl Default for Options {
             hot_reload: false,
             address_slots: true,
             verify: false,
+            verify_at_most: u64::MAX,
             progress: None,
             intrinsics: None,
         }
@@ -166,6 +173,7 @@ impl Compiler {
             options,
             mode,
             kept: Mutex::default(),
+            observer: Observer::default(),
         }
     }
 
@@ -251,6 +259,7 @@ impl Compiler {
 
     fn compile_as(&self, kind: Kind, wasm: &[u8]) -> Result<Compilation<'_>> {
         self.flush();
+        let _span = tracing::debug_span!("ibid", bytes = wasm.len()).entered();
         let before = self.store.counters();
         let (artifact, writes, mut report) = match &self.mode {
             Mode::Plain(reason) => self.plainly(kind, wasm, reason.clone())?,
@@ -260,13 +269,69 @@ impl Compiler {
             }
             Mode::Incremental(incremental) => self.incrementally(incremental, kind, wasm)?,
         };
-        count_store(&mut report, &before, &self.store.counters());
+        let after = self.store.counters();
+        count_store(&mut report, &before, &after);
+        self.observer.compile(&report, &writes, &after);
+        tracing::debug!(
+            functions = report.functions.total,
+            compiled = report.functions.compiled,
+            milliseconds = report.time_ms.total,
+            "compiled"
+        );
         Ok(Compilation {
             compiler: self,
             artifact,
             writes,
             report,
         })
+    }
+
+    /// Says what a compile of `wasm` would have to do now, without compiling anything: whether it
+    /// is ready, or else how long it will take.
+    ///
+    /// That takes about as long as a compile that finds everything. Function bodies are not
+    /// validated, so a module that has a plan may still be refused.
+    ///
+    /// # Errors
+    ///
+    /// Wasmtime's own, of reading and validating all but the bodies.
+    pub fn plan(&self, wasm: &[u8]) -> Result<Plan> {
+        self.flush();
+        let wasm = binary(wasm)?;
+        let incremental = match &self.mode {
+            Mode::Incremental(incremental) => incremental,
+            Mode::Plain(reason) => {
+                return Ok(Plan {
+                    plain: Some(reason.clone()),
+                    ..Plan::default()
+                });
+            }
+        };
+        let mut watch = Stopwatch::start();
+        if self.whole_artifacts() {
+            let parallel = incremental.engine.parallel;
+            let (artifact, _) = incremental.entries().artifact(&wasm, parallel);
+            if let Some((_, report)) = self.known_artifact(incremental, &artifact, &mut watch) {
+                return Ok(Plan {
+                    functions: report.functions,
+                    trampolines: report.trampolines,
+                    whole_artifact: true,
+                    estimated_ms: Some(watch.total()),
+                    planning_ms: watch.total(),
+                    ..Plan::default()
+                });
+            }
+        }
+        let snapshot = self.store.snapshot();
+        let context = incremental.context(&*snapshot, &self.options);
+        let planned = pipeline::plan(&context, Kind::of(&wasm), &wasm);
+        let mut plan = planned.map_err(|refused| match refused {
+            Refused::Wasmtime(error) => error,
+            refused => wasmtime::Error::msg(refused.to_string()),
+        })?;
+        plan.planning_ms = watch.total();
+        plan.estimated_ms = plan.estimated_ms.map(|compile| compile + plan.planning_ms);
+        Ok(plan)
     }
 
     /// Waits until all that earlier compiles found out is in the store.
@@ -435,16 +500,20 @@ impl Compilation<'_> {
             mut report,
             ..
         } = self;
+        let _span = tracing::debug_span!("store", entries = writes.len()).entered();
         let before = compiler.store.counters();
         let mut watch = Stopwatch::start();
         report.store.written = compiler.writer.write(writes) as u64;
         watch.lap(&mut report.time_ms.store);
-        count_store(&mut report, &before, &compiler.store.counters());
+        let after = compiler.store.counters();
+        count_store(&mut report, &before, &after);
+        compiler.observer.store(&after);
         report
     }
 }
 
 fn count_store(report: &mut Report, before: &Counters, after: &Counters) {
+    report.store.evicted += after.evicted.saturating_sub(before.evicted);
     report.store.damaged += after.damaged.saturating_sub(before.damaged);
     let failures = after.failures.saturating_sub(before.failures);
     report.store.failures += failures;
@@ -527,16 +596,23 @@ impl Incremental {
         kept: Option<&Kept>,
     ) -> Result<Output, Refused> {
         let snapshot = store.snapshot();
-        let context = pipeline::Context {
+        pipeline::run(&self.context(&*snapshot, options), kind, wasm, kept)
+    }
+
+    fn context<'c>(
+        &'c self,
+        snapshot: &'c dyn Snapshot,
+        options: &'c Options,
+    ) -> pipeline::Context<'c> {
+        pipeline::Context {
             engine: &self.engine,
             compiler: match &self.cached {
                 Some(cached) => &**cached,
                 None => self.engine.compiler(),
             },
             entries: self.entries,
-            snapshot: &*snapshot,
+            snapshot,
             options,
-        };
-        pipeline::run(&context, kind, wasm, kept)
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What lies in a store: the kinds of entries, their keys and values.
 //!
-//! A key is 33 bytes: one for the kind, then a BLAKE3 digest keyed by the compiler's
-//! fingerprint.
+//! A key is 45 bytes: the mark and the name of the release's family ([`ibid_store::family`], 12
+//! bytes), one byte for the kind, then a BLAKE3 digest keyed by the compiler's fingerprint.
 //!
 //! | kind | digest of | value |
 //! |---|---|---|
@@ -12,6 +12,7 @@
 //! | `a` | an input | a whole artifact |
 //! | `n` | an input | nothing (0 bytes): it was seen |
 //! | `p` | nothing | the self-check's answer (1 byte) |
+//! | `t` | nothing | how long functions took to compile ([`crate::rate`]) |
 //!
 //! Behind every value are 16 bytes of checksum: XXH3 (128 bits, seed 0,
 //! little-endian) of key and value. A store may be anybody's, with or without
@@ -28,15 +29,18 @@
 //! ```
 
 use crate::bytes::{Malformed, Reader, Writer};
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, family};
 use crate::parallel;
 use crate::stencil::StencilKey;
-use ibid_store::Entry;
+use ibid_store::{Entry, FAMILY_BYTES, FAMILY_MARK};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::Xxh3;
 
 /// A key in the store.
-pub(crate) type EntryKey = [u8; 33];
+pub(crate) type EntryKey = [u8; KIND + 1 + 32];
+
+/// Where the kind stands in a key.
+const KIND: usize = FAMILY_MARK.len() + FAMILY_BYTES;
 
 /// Makes keys for one compiler fingerprint.
 #[derive(Clone, Copy, Debug)]
@@ -90,11 +94,17 @@ impl Entries {
     pub(crate) fn probe(&self) -> EntryKey {
         entry(b'p', &self.fingerprint.key("probe", &[]))
     }
+
+    pub(crate) fn rate(&self) -> EntryKey {
+        entry(b't', &self.fingerprint.key("rate", &[]))
+    }
 }
 
 fn entry(kind: u8, digest: &[u8; 32]) -> EntryKey {
-    let mut key = [kind; 33];
-    key[1..].copy_from_slice(digest);
+    let mut key = [kind; KIND + 1 + 32];
+    key[..FAMILY_MARK.len()].copy_from_slice(&FAMILY_MARK);
+    key[FAMILY_MARK.len()..KIND].copy_from_slice(&family());
+    key[KIND + 1..].copy_from_slice(digest);
     key
 }
 

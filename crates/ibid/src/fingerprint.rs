@@ -9,16 +9,17 @@
 
 use crate::stencil::{Digest, KeyFact, is_kept};
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use ibid_store::FAMILY_BYTES;
 use object::{Object as _, ObjectSection as _};
 use serde::Deserialize;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use wasmparser::WasmFeatures;
 use wasmtime::{Engine, Inlining, Strategy};
 use wasmtime_environ::{CacheStore, Compiler, FlagValue, Tunables, obj};
 use wasmtime_internal_cranelift::isa_builder::IsaBuilder;
 
 /// Changes whenever keys or stored bytes mean something else than before.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 
 /// The release of the Wasmtime family that this crate is built against.
 const WASMTIME: &str = "48.0.8";
@@ -274,22 +275,41 @@ fn section(artifact: &[u8], name: &str) -> Result<Vec<u8>, Uncovered> {
     Ok(section.data().map_err(uncovered)?.to_vec())
 }
 
-/// The empty module's artifact holds the engine's own description: the target, every
-/// flag, every tunable and every feature. The rest is what decides code without being
-/// described there. The releases of the crates that do not describe themselves there
-/// either are pinned exactly.
-fn fingerprint(engine: &Engine, empty: &[u8]) -> Fingerprint {
+/// The family of all entries of this release (see [`ibid_store::family`]), whatever the engine's
+/// settings: another release of ibid or of Wasmtime has no use for any of them.
+pub(crate) fn family() -> [u8; FAMILY_BYTES] {
+    static FAMILY: LazyLock<[u8; FAMILY_BYTES]> = LazyLock::new(|| {
+        let digest = releases("ibid family of entries").finalize();
+        *digest.as_bytes().first_chunk().expect("a digest is longer")
+    });
+    *FAMILY
+}
+
+/// A hasher that has taken in the releases that decide code.
+fn releases(domain: &str) -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new();
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    part(b"ibid compiler fingerprint");
+    let mut part = |bytes: &[u8]| add(&mut hasher, bytes);
+    part(domain.as_bytes());
     part(&FORMAT.to_le_bytes());
     part(WASMTIME.as_bytes());
     part(cranelift_codegen::VERSION.as_bytes());
     part(env!("CARGO_PKG_VERSION").as_bytes());
     part(&[u8::from(cfg!(gc_zeal)), u8::from(cfg!(miri))]);
+    hasher
+}
+
+fn add(hasher: &mut blake3::Hasher, part: &[u8]) {
+    hasher.update(&(part.len() as u64).to_le_bytes());
+    hasher.update(part);
+}
+
+/// The empty module's artifact holds the engine's own description: the target, every
+/// flag, every tunable and every feature. The rest is what decides code without being
+/// described there. The releases of the crates that do not describe themselves there
+/// either are pinned exactly.
+fn fingerprint(engine: &Engine, empty: &[u8]) -> Fingerprint {
+    let mut hasher = releases("ibid compiler fingerprint");
+    let mut part = |bytes: &[u8]| add(&mut hasher, bytes);
     if is_kept(KeyFact::EngineDescription) {
         part(empty);
     }

@@ -15,9 +15,11 @@ use crate::link::{self, LinkError, Linkable};
 use crate::link::{Described, SerializedTypes};
 use crate::module::Source;
 use crate::parallel;
+use crate::plan::Plan;
 use crate::program::{Kind, Program, Whole};
 use crate::progress::Counter;
-use crate::report::{Found, Report, Stopwatch};
+use crate::rate::Rate;
+use crate::report::{Counts, Found, Report, Stopwatch};
 use crate::sentinels::Sentinels;
 use crate::stencil::{
     self, Addresses, Digest, FunctionParameters, Scratch, Slots, SplitBody, StencilKey,
@@ -27,6 +29,8 @@ use ibid_store::{Entry, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 use wasmtime_environ::{
     BuiltinFunctionIndex, Compiler, DefinedFuncIndex, ScopeVec, StaticModuleIndex,
 };
@@ -101,6 +105,7 @@ pub(crate) fn run(
         }
         report = Report::default();
     }
+    let span = tracing::debug_span!("parse").entered();
     let intrinsics = context.options.intrinsics();
     let mut scope = ScopeVec::new();
     // Another thread may use it, if no other does meanwhile.
@@ -116,6 +121,7 @@ pub(crate) fn run(
     };
     let mut program = program.map_err(Refused::Wasmtime)?;
     watch.lap(&mut report.time_ms.parse);
+    drop(span);
 
     let sources = program.sources();
     let whole = program.with(&sources);
@@ -158,19 +164,7 @@ impl<'c> Made<'c> {
         report: &mut Report,
     ) -> Result<Made<'c>, Refused> {
         let before = before.filter(|before| is_scan_of(&before.scan, program));
-        let shelves = before.map_or(&[][..], |before| &before.shelves);
-        let mut damaged = 0;
-        let mut bundles = Vec::with_capacity(program.modules.len());
-        for (number, module) in program.modules.iter().enumerate() {
-            let shelf = shelves.get(number);
-            let stored = shelf.and_then(|shelf| shelf.bundle.as_deref());
-            let bundle = stored.map(Bundle::read);
-            let unread = matches!(bundle, Some(Err(_)));
-            damaged += u64::from(unread || shelf.is_some_and(|shelf| shelf.damaged));
-            let everything = module.facts.everything();
-            let bundle = bundle.and_then(Result::ok);
-            bundles.push(bundle.filter(|bundle| bundle.is_of(&everything)));
-        }
+        let (bundles, damaged) = bundles(program, before);
         let mut compile = Compile::new(context, program, before, &bundles);
         compile.damaged += damaged;
         compile.obtain(Job::all(program), watch, report)?;
@@ -186,6 +180,7 @@ impl<'c> Made<'c> {
         compile.count(&layouts, report);
         let bundles = compile.bundle_entries(&layouts, report);
         compile.writes.extend(bundles);
+        compile.writes.extend(compile.rate_entry());
         watch.lap(&mut report.time_ms.apply);
         Ok(Made {
             needs_gc_heap,
@@ -205,6 +200,7 @@ impl<'c> Made<'c> {
         mut watch: Stopwatch,
         mut report: Report,
     ) -> Result<Output, Refused> {
+        let _span = tracing::debug_span!("link").entered();
         let codes: Vec<Layout<'_>> = self.codes.iter().map(Code::layout).collect();
         let functions: Vec<Linkable<'_>> = self
             .units
@@ -229,6 +225,72 @@ impl<'c> Made<'c> {
             seed: None,
         })
     }
+}
+
+/// What the store has for the modules of `program` as wholes, and how many of these entries are
+/// damaged.
+fn bundles<'c>(
+    program: Whole<'_>,
+    before: Option<&'c Before<'c, 'c>>,
+) -> (Vec<Option<Bundle<'c>>>, u64) {
+    let shelves = before.map_or(&[][..], |before| &before.shelves);
+    let mut damaged = 0;
+    let mut bundles = Vec::with_capacity(program.modules.len());
+    for (number, module) in program.modules.iter().enumerate() {
+        let shelf = shelves.get(number);
+        let stored = shelf.and_then(|shelf| shelf.bundle.as_deref());
+        let bundle = stored.map(Bundle::read);
+        let unread = matches!(bundle, Some(Err(_)));
+        damaged += u64::from(unread || shelf.is_some_and(|shelf| shelf.damaged));
+        let everything = module.facts.everything();
+        let bundle = bundle.and_then(Result::ok);
+        bundles.push(bundle.filter(|bundle| bundle.is_of(&everything)));
+    }
+    (bundles, damaged)
+}
+
+/// What a compile of `wasm` would have to do. The time is that of the functions to be compiled
+/// alone.
+pub(crate) fn plan(context: &Context<'_>, kind: Kind, wasm: &[u8]) -> Result<Plan, Refused> {
+    let engine = context.engine;
+    let intrinsics = context.options.intrinsics();
+    let mut scope = ScopeVec::new();
+    let scope = &mut scope;
+    let (program, before) = parallel::beside(
+        engine.parallel,
+        move || Program::parse(engine, kind, intrinsics, wasm, scope),
+        || Before::find(context, wasm),
+    );
+    let program = program.map_err(Refused::Wasmtime)?;
+    let sources = program.sources();
+    let whole = program.with(&sources);
+    let before = before.filter(|before| is_scan_of(&before.scan, whole));
+    let (bundles, _) = bundles(whole, before.as_ref());
+    let mut compile = Compile::new(context, whole, before.as_ref(), &bundles);
+    let mut plan = Plan::default();
+    let mut missing = compile.survey(Job::all(whole), &mut plan);
+    let builtins = compile.builtins_needed();
+    missing.extend(compile.survey(builtins, &mut plan));
+    let lengths = || missing.iter().filter_map(|job| body_length(whole, *job));
+    plan.body_bytes = lengths().sum();
+    plan.estimated_ms = if missing.is_empty() {
+        Some(0.0)
+    } else {
+        let threads = if engine.parallel {
+            rayon::current_num_threads()
+        } else {
+            1
+        };
+        let longest = lengths().max().unwrap_or(0);
+        let rate = compile.rate();
+        rate.map(|rate| rate.milliseconds(plan.body_bytes, longest, threads))
+    };
+    Ok(plan)
+}
+
+/// The length of the body of `job`, in bytes, if it has one.
+fn body_length(program: Whole<'_>, job: Job) -> Option<u64> {
+    job.is_function().then(|| length(program, job) as u64)
 }
 
 /// What can be known of the input before it is parsed.
@@ -397,6 +459,8 @@ struct Compile<'b, 'c, 's> {
     by_key: FxHashMap<StencilKey, Place>,
     writes: Vec<Entry>,
     damaged: u64,
+    /// Bytes of bodies that were compiled, and nanoseconds that these took.
+    compiled: (AtomicU64, AtomicU64),
 }
 
 /// What is known of a key.
@@ -438,7 +502,61 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             by_key: FxHashMap::default(),
             writes: Vec::new(),
             damaged: 0,
+            compiled: Default::default(),
         }
+    }
+
+    /// Counts in `plan` how `jobs` would be found, and gives those that would be compiled.
+    fn survey(&mut self, jobs: Vec<Job>, plan: &mut Plan) -> Vec<Job> {
+        let found = self.units.len();
+        let mut open = self.take_from_bundles(jobs);
+        for unit in &self.units[found..] {
+            counts_of(plan, unit.job).add(unit.found);
+        }
+        let mut missing = Vec::new();
+        for addresses in [Addresses::Slots, Addresses::Literal] {
+            let wanted = self.stencils(open, addresses);
+            self.look_up(&wanted);
+            let fits = self.fits(&wanted);
+            let mut seen = FxHashSet::default();
+            open = Vec::new();
+            for (wanted, fits) in wanted.iter().zip(fits) {
+                let found = match self.place(wanted) {
+                    Some(Place::Code(..)) if fits => Found::Stencil,
+                    Some(_) => {
+                        open.push(wanted.job);
+                        continue;
+                    }
+                    None if wanted.stencil.is_some_and(|key| !seen.insert(key)) => Found::Duplicate,
+                    None => {
+                        missing.push(wanted.job);
+                        Found::Compiled
+                    }
+                };
+                counts_of(plan, wanted.job).add(found);
+            }
+        }
+        missing
+    }
+
+    /// How fast functions were compiled so far.
+    fn rate(&self) -> Option<Rate> {
+        let Context {
+            entries, snapshot, ..
+        } = self.context;
+        let key = entries.rate();
+        Rate::read(&entries.open(&key, snapshot.get(&key)?)?)
+    }
+
+    /// What is to be remembered of how fast functions were compiled, if some were.
+    fn rate_entry(&self) -> Option<Entry> {
+        let (bytes, nanoseconds) = &self.compiled;
+        let [bytes, nanoseconds] = [bytes, nanoseconds].map(|n| n.load(Ordering::Relaxed));
+        if bytes == 0 {
+            return None;
+        }
+        let rate = Rate::after(self.rate(), bytes, nanoseconds)?;
+        Some(seal(self.context.entries.rate(), rate.write()))
     }
 
     /// Finds or compiles the code of `jobs`, and adds them to the units.
@@ -467,12 +585,19 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         watch: &mut Stopwatch,
         report: &mut Report,
     ) -> Result<Vec<Job>, Refused> {
+        let span = tracing::debug_span!("keys").entered();
         let wanted = self.stencils(jobs, addresses);
         watch.lap(&mut report.time_ms.keys);
+        drop(span);
+        let span = tracing::debug_span!("lookup").entered();
         self.look_up(&wanted);
         watch.lap(&mut report.time_ms.lookup);
+        drop(span);
+        let span = tracing::debug_span!("compile").entered();
         let compiled = self.compile_missing(&wanted)?;
         watch.lap(&mut report.time_ms.compile);
+        drop(span);
+        let _span = tracing::debug_span!("apply").entered();
         let unfit = self.take_in(wanted, compiled);
         watch.lap(&mut report.time_ms.apply);
         Ok(unfit)
@@ -636,6 +761,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             ..
         } = *self.context;
         let program = self.program;
+        let (compiled_bytes, compiled_nanoseconds) = &self.compiled;
         // The longest first, so that none is waited for at the end.
         missing.sort_by_key(|i| Reverse(length(program, wanted[*i].job)));
         let progress = Counter::new(options.progress.as_ref(), missing.len());
@@ -647,6 +773,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 ..
             } = &wanted[i];
             let plainly = || codegen::compile(engine, compiler, program, *job, parameters, None);
+            let start = Instant::now();
             let result = match *job {
                 Job::Function(module, function) if parameters.has_holes() => {
                     let module = program.module(module);
@@ -665,6 +792,11 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 }
                 _ => plainly().map(Some),
             };
+            if let Some(bytes) = body_length(program, *job) {
+                let nanoseconds = start.elapsed().as_nanos() as u64;
+                compiled_bytes.fetch_add(bytes, Ordering::Relaxed);
+                compiled_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+            }
             progress.step();
             (i, result)
         });
@@ -809,7 +941,15 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             .filter(|unit| unit.found != Found::Compiled || unit.parameters.read(held).has_holes())
             .map(|unit| (unit, self.parameters(unit)))
             .collect();
-        let count = reused.len() as u64;
+        let all = reused.len() as u64;
+        let count = all.min(self.context.options.verify_at_most);
+        let chosen = |(i, _): &(usize, _)| {
+            // One for each time that this steps up: `count` of them.
+            let step = |i: u64| (u128::from(i) * u128::from(count) / u128::from(all)) as u64;
+            step(*i as u64 + 1) > step(*i as u64)
+        };
+        let reused = reused.into_iter().enumerate().filter(chosen);
+        let reused = reused.map(|(_, unit)| unit).collect();
         let results = parallel::map(
             engine.parallel,
             reused,
@@ -982,6 +1122,15 @@ fn is_same(fresh: &[u8], code: &Code<'_>, held: Held<'_>, all_held: &[u8]) -> bo
         && written.is_ok()
         && bytes == map.entries.bytes
         && checkpoints.as_bytes() == map.checkpoints.as_bytes()
+}
+
+/// Where `plan` counts `job`.
+fn counts_of(plan: &mut Plan, job: Job) -> &mut Counts {
+    if job.is_function() {
+        &mut plan.functions
+    } else {
+        &mut plan.trampolines
+    }
 }
 
 /// A bundle is written anew when it missed more than one function for so many that it

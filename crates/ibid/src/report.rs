@@ -108,6 +108,8 @@ pub struct StoreReport {
     pub damaged: u64,
     /// Entries written.
     pub written: u64,
+    /// Entries that went to make room for them.
+    pub evicted: u64,
     /// Operations that the store refused.
     pub failures: u64,
     /// The last refusal, in the store's words.

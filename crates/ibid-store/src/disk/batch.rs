@@ -1,7 +1,9 @@
 //! Storing a batch of entries in one transaction.
 
-use super::entry::Record;
+use super::entry::Seal;
 use super::environment::Environment;
+use super::eviction::{self, Budget};
+use super::families::{self, Family};
 use super::generations::{self, Added};
 use super::large;
 use super::options::{Bounds, LARGE_VALUE_BYTES};
@@ -14,31 +16,50 @@ use heed::{MdbError, RwTxn};
 pub(super) struct Batch<'a> {
     pub(super) environment: &'a Environment,
     pub(super) bounds: &'a Bounds,
+    pub(super) seal: &'a Seal,
     pub(super) entries: &'a [Entry],
     /// Keys that were found in the older generation.
     pub(super) hits: &'a [Box<[u8]>],
+    /// The families that are in use.
+    pub(super) families: &'a [Family],
+}
+
+/// What came of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// How many of its entries are in the store.
+    pub(super) stored: usize,
+    /// How many entries were removed for them.
+    pub(super) evicted: u64,
 }
 
 impl Batch<'_> {
-    /// Stores the batch in one transaction and returns how many of its entries were stored.
+    /// Stores the batch in one transaction.
     ///
     /// If there is no room, room is made, once, in transactions before that. What does not fit
     /// then is not stored.
-    pub(super) fn store(&self) -> heed::Result<usize> {
+    pub(super) fn store(&self) -> heed::Result<Stored> {
+        let mut budget = Budget::of_an_insertion();
         let (txn, state) = self.begin()?;
-        let full = match self.write(txn, &state, self.hits) {
+        let full = match self.write(txn, &state, self.hits, &mut budget) {
             Ok(Written::All(stored)) => return Ok(stored),
             Ok(Written::NotAll(_)) => Full::Generation,
             Err(error) if is_full(&error) => Full::File,
             Err(error) => return Err(error),
         };
-        self.make_room(full, &state)?;
+        // What was removed in that transaction is there again.
+        budget.removed = 0;
+        let large = self.make_room(full, &state, &mut budget)?;
         let (txn, state) = self.begin()?;
         // What was found in the older generation has been promoted, or has gone with it.
-        match self.write(txn, &state, &[])? {
-            Written::All(stored) => Ok(stored),
-            Written::NotAll(pending) => pending.commit(),
-        }
+        let stored = match self.write(txn, &state, &[], &mut budget)? {
+            Written::All(stored) => stored,
+            Written::NotAll(pending) => pending.commit()?,
+        };
+        Ok(Stored {
+            evicted: stored.evicted + large,
+            ..stored
+        })
     }
 
     /// Begins a write transaction, and tells which generation is current in it.
@@ -48,24 +69,34 @@ impl Batch<'_> {
         Ok((txn, state))
     }
 
-    /// Writes all that there is room for, and commits if that is all.
+    /// Writes all that there is room for, and commits if that is all. Removes a slice of what is to
+    /// be cleared.
     fn write<'e>(
         &self,
         mut txn: RwTxn<'e>,
         state: &State,
         hits: &[Box<[u8]>],
+        budget: &mut Budget,
     ) -> heed::Result<Written<'e>> {
         let tables = &self.environment.tables;
         let bound = self.bounds.generation_bytes;
-        generations::promote(tables, &mut txn, state, hits, bound)?;
-        let (mut stored, mut lacks_room) = (0, false);
+        for family in self.families {
+            families::touch(tables, &mut txn, *family)?;
+        }
+        generations::promote(tables, &mut txn, state, hits, self.seal, bound)?;
+        let (mut stored, mut lacks_room, mut evicted) = (0, false, 0);
         for entry in self.entries {
-            match self.add(&mut txn, state, entry)? {
+            let (added, large) = self.add(&mut txn, state, entry)?;
+            evicted += large;
+            match added {
                 Added::Yes => stored += 1,
                 Added::NoRoom => lacks_room = true,
                 Added::Never => {}
             }
         }
+        eviction::remove(state.dying(tables), &mut txn, &[], budget)?;
+        evicted += budget.removed;
+        let stored = Stored { stored, evicted };
         let pending = Pending { txn, stored };
         match lacks_room {
             true => Ok(Written::NotAll(pending)),
@@ -73,19 +104,21 @@ impl Batch<'_> {
         }
     }
 
-    /// Adds one entry where it belongs, and sees to it that its key is in no other place.
-    fn add(&self, txn: &mut RwTxn<'_>, state: &State, entry: &Entry) -> heed::Result<Added> {
+    /// Adds one entry where it belongs, and sees to it that its key is in no other place. Says also
+    /// how many large values were evicted for it.
+    fn add(&self, txn: &mut RwTxn<'_>, state: &State, entry: &Entry) -> heed::Result<(Added, u64)> {
         let tables = &self.environment.tables;
         let Entry { key, value } = entry;
         if !is_valid_key(key) {
-            return Ok(Added::Never);
+            return Ok((Added::Never, 0));
         }
-        let record = Record::new(key, value);
+        let record = self.seal.record(key, value);
         if is_large(entry) {
             let added = large::add(tables, txn, key, &record, self.bounds.large_bytes)?;
-            if added == Added::Yes {
-                tables.small[0].delete(txn, key)?;
-                tables.small[1].delete(txn, key)?;
+            if added.0 == Added::Yes {
+                for small in tables.small {
+                    small.delete(txn, key)?;
+                }
             }
             Ok(added)
         } else {
@@ -94,15 +127,15 @@ impl Batch<'_> {
             if added == Added::Yes {
                 large::remove(tables, txn, key)?;
             }
-            Ok(added)
+            Ok((added, 0))
         }
     }
 }
 
 /// What a transaction came to.
 enum Written<'e> {
-    /// All that ever fits is stored, and that many entries it is.
-    All(usize),
+    /// All that ever fits is stored.
+    All(Stored),
     /// For some there was no room. Nothing is committed yet.
     NotAll(Pending<'e>),
 }
@@ -110,11 +143,11 @@ enum Written<'e> {
 /// A transaction that was not committed yet. It is undone when this is dropped.
 struct Pending<'e> {
     txn: RwTxn<'e>,
-    stored: usize,
+    stored: Stored,
 }
 
 impl Pending<'_> {
-    fn commit(self) -> heed::Result<usize> {
+    fn commit(self) -> heed::Result<Stored> {
         self.txn.commit()?;
         Ok(self.stored)
     }

@@ -2,13 +2,16 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `small-0`, `small-1` | an entry's key | the entry, see [`entry`](super::entry) |
+//! | `small-0`, `small-1`, `small-2` | an entry's key | the entry, see [`entry`](super::entry) |
 //! | `large` | an entry's key | a sequence number and the entry, see [`large`](super::large) |
 //! | `large-order` | a sequence number | an entry's key |
 //! | `state` | `state` | which generation is current, see [`state`](super::state) |
+//! | `families` | a family's name | when it was used, see [`families`](super::families) |
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
+use heed::{
+    CommitOrAbort, CompactionOption, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls,
+};
 use std::path::Path;
 
 /// A table, as LMDB's named databases are called here.
@@ -20,14 +23,23 @@ pub(super) type ReadTransaction<'e> = RoTxn<'e, WithoutTls>;
 /// The tables of a store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tables {
-    /// The two generations of small values.
-    pub(super) small: [Table; 2],
+    /// The three generations of small values.
+    pub(super) small: [Table; 3],
     pub(super) large: Table,
     pub(super) large_order: Table,
     pub(super) state: Table,
+    pub(super) families: Table,
 }
 
-const TABLE_NAMES: [&str; 5] = ["small-0", "small-1", "large", "large-order", "state"];
+const TABLE_NAMES: [&str; 7] = [
+    "small-0",
+    "small-1",
+    "small-2",
+    "large",
+    "large-order",
+    "state",
+    "families",
+];
 
 /// An open LMDB environment.
 #[derive(Debug)]
@@ -101,15 +113,22 @@ impl Environment {
     pub(super) fn clear(&self) -> heed::Result<()> {
         let mut txn = self.write()?;
         let Tables {
-            small,
+            small: [a, b, c],
             large,
             large_order,
             state,
+            families,
         } = self.tables;
-        for table in [small[0], small[1], large, large_order, state] {
+        for table in [a, b, c, large, large_order, state, families] {
             table.clear(&mut txn)?;
         }
         txn.commit()
+    }
+
+    /// Writes a copy to the file `path`, without the pages that are free.
+    pub(super) fn copy_to(&self, path: &Path) -> heed::Result<()> {
+        let copy = self.inner.copy_to_path(path, CompactionOption::Enabled)?;
+        Ok(copy.sync_all()?)
     }
 
     /// The length of the data file, in bytes.
@@ -129,7 +148,8 @@ fn existing_tables(environment: &heed::Env<WithoutTls>) -> heed::Result<Option<T
                     None => return Ok(CommitOrAbort::Abort(())),
                 }
             }
-            let tables: [_; 5] = tables.try_into().expect("as many tables as names");
+            let tables: [_; TABLE_NAMES.len()] =
+                tables.try_into().expect("as many tables as names");
             heed::Result::Ok(CommitOrAbort::Commit(tables))
         })?;
     Ok(outcome.commit().map(named))
@@ -139,19 +159,33 @@ fn created_tables(environment: &heed::Env<WithoutTls>) -> heed::Result<Tables> {
     let outcome =
         environment.create_databases_and_commit(environment.write_txn()?, |opener, txn| {
             let mut create = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
-            let [a, b, c, d, e] = TABLE_NAMES;
-            let tables = [create(a)?, create(b)?, create(c)?, create(d)?, create(e)?];
+            let mut tables = Vec::new();
+            for name in TABLE_NAMES {
+                tables.push(create(name)?);
+            }
+            let tables: [_; TABLE_NAMES.len()] =
+                tables.try_into().expect("as many tables as names");
             heed::Result::Ok(CommitOrAbort::<_, ()>::Commit(tables))
         })?;
     Ok(named(outcome.unwrap_commit()))
 }
 
-fn named([small_0, small_1, large, large_order, state]: [Table; 5]) -> Tables {
-    Tables {
-        small: [small_0, small_1],
+fn named(tables: [Table; TABLE_NAMES.len()]) -> Tables {
+    let [
+        small_0,
+        small_1,
+        small_2,
         large,
         large_order,
         state,
+        families,
+    ] = tables;
+    Tables {
+        small: [small_0, small_1, small_2],
+        large,
+        large_order,
+        state,
+        families,
     }
 }
 

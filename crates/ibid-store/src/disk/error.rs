@@ -25,6 +25,15 @@ pub enum OpenError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// Somebody else could have changed what is there: it belongs to another user, or others may
+    /// write to it.
+    #[error("cannot use {path} as a cache")]
+    Untrusted {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong with it, and what helps.
+        source: io::Error,
+    },
     /// The file is there, but is no LMDB database, or one of another version of LMDB.
     #[error("{path} is not a cache database (`ibid cache clear` removes it)")]
     Foreign {

@@ -1,12 +1,13 @@
-//! Two generations of small values.
+//! Generations of small values.
 //!
-//! Entries are added to the current generation. When that is full, the other one is cleared and
-//! becomes current. So at any time the store remembers between one and two generations' worth of
-//! what was stored or used last, and nothing has to be noted down when an entry is read: an entry
-//! that is found in the older generation is promoted, that is copied to the current one, with the
-//! next insertion.
+//! Entries are added to the current generation. When that is full, an empty one becomes current,
+//! what was current becomes the older one, and what was the older one is looked into no more and
+//! cleared, a slice with each insertion. So at any time the store remembers between one and two
+//! generations' worth of what was stored or used last, and nothing has to be noted down when an
+//! entry is read: an entry that is found in the older generation is promoted, that is copied to the
+//! current one, with the next insertion.
 
-use super::entry::{self, Record};
+use super::entry::{Record, Seal};
 use super::environment::{Tables, record_bytes, table_bytes};
 use super::state::State;
 use heed::RwTxn;
@@ -56,6 +57,7 @@ pub(super) fn promote(
     txn: &mut RwTxn<'_>,
     state: &State,
     keys: &[Box<[u8]>],
+    seal: &Seal,
     bound: u64,
 ) -> heed::Result<()> {
     let (current, older) = (state.current(tables), state.older(tables));
@@ -67,7 +69,7 @@ pub(super) fn promote(
         let Some(stored) = older.get(txn, key)? else {
             continue;
         };
-        if entry::value(key, stored).is_none() {
+        if seal.value(key, stored).is_none() {
             continue;
         }
         let stored = stored.to_vec();
@@ -80,8 +82,7 @@ pub(super) fn promote(
     Ok(())
 }
 
-/// Clears the older generation and makes it the current one.
+/// Makes the generation that is being cleared the current one. It has to be empty.
 pub(super) fn rotate(tables: &Tables, txn: &mut RwTxn<'_>, state: &State) -> heed::Result<()> {
-    state.older(tables).clear(txn)?;
     state.rotated().write(tables, txn)
 }

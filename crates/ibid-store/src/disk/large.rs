@@ -19,7 +19,9 @@
 
 use super::entry::Record;
 use super::environment::{Tables, record_bytes, table_bytes};
+use super::families::{self, Family};
 use super::generations::Added;
+use crate::store::MAX_KEY_BYTES;
 use heed::{RoTxn, RwTxn};
 
 const SEQUENCE_BYTES: usize = 8;
@@ -32,33 +34,34 @@ pub(super) fn entry(stored: &[u8]) -> &[u8] {
     stored.get(SEQUENCE_BYTES..).unwrap_or_default()
 }
 
-/// Adds `record`, for which others may have to go: all together may take up `bound` bytes.
+/// Adds `record`, for which others may have to go: all together may take up `bound` bytes. Says how
+/// many have gone.
 pub(super) fn add(
     tables: &Tables,
     txn: &mut RwTxn<'_>,
     key: &[u8],
     record: &Record<'_>,
     bound: u64,
-) -> heed::Result<Added> {
+) -> heed::Result<(Added, u64)> {
     if let Some(stored) = tables.large.get(txn, key)?
         && record.is_stored_as(entry(stored))
     {
-        return Ok(Added::Yes);
+        return Ok((Added::Yes, 0));
     }
     let len = SEQUENCE_BYTES + record.len();
     let needed = record_bytes(tables.large, txn, len)?;
     if needed > bound || len > LONGEST_RECORD {
-        return Ok(Added::Never);
+        return Ok((Added::Never, 0));
     }
     remove(tables, txn, key)?;
-    evict(tables, txn, bound - needed)?;
+    let evicted = evict(tables, txn, bound - needed)?;
     let sequence = next_sequence(tables, txn)?;
     tables.large_order.put(txn, &sequence, key)?;
     tables.large.put_reserved(txn, key, len, |space| {
         std::io::Write::write_all(space, &sequence)?;
         record.write(space)
     })?;
-    Ok(Added::Yes)
+    Ok((Added::Yes, evicted))
 }
 
 /// Removes the value of `key`, if there is one.
@@ -75,17 +78,46 @@ pub(super) fn remove(tables: &Tables, txn: &mut RwTxn<'_>, key: &[u8]) -> heed::
     Ok(())
 }
 
-/// Removes the oldest values until the others take up no more than `bound` bytes.
-pub(super) fn evict(tables: &Tables, txn: &mut RwTxn<'_>, bound: u64) -> heed::Result<()> {
+/// Removes values until the others take up no more than `bound` bytes: those of families that are
+/// out of use first, then the oldest. Says how many.
+pub(super) fn evict(tables: &Tables, txn: &mut RwTxn<'_>, bound: u64) -> heed::Result<u64> {
+    let mut evicted = 0;
+    if table_bytes(tables.large, txn)? > bound {
+        for family in families::out_of_use(tables, txn)? {
+            evicted += remove_family(tables, txn, family, bound)?;
+        }
+    }
     while table_bytes(tables.large, txn)? > bound {
         let Some((sequence, key)) = owned(tables.large_order.first(txn)?) else {
             // Values that nothing tells the age of, after damage.
-            return tables.large.clear(txn);
+            tables.large.clear(txn)?;
+            break;
         };
         tables.large_order.delete(txn, &sequence)?;
-        tables.large.delete(txn, &key)?;
+        evicted += u64::from(tables.large.delete(txn, &key)?);
     }
-    Ok(())
+    Ok(evicted)
+}
+
+/// Removes values of `family` until all that there are take up no more than `bound` bytes. Says how
+/// many.
+pub(super) fn remove_family(
+    tables: &Tables,
+    txn: &mut RwTxn<'_>,
+    family: Family,
+    bound: u64,
+) -> heed::Result<u64> {
+    let mut removed = 0;
+    while table_bytes(tables.large, txn)? > bound {
+        let prefix = families::prefix(family);
+        let first = tables.large.get_greater_than_or_equal_to(txn, &prefix)?;
+        let Some((key, _)) = owned(first).filter(|(key, _)| key.starts_with(&prefix)) else {
+            break;
+        };
+        remove(tables, txn, &key)?;
+        removed += 1;
+    }
+    Ok(removed)
 }
 
 fn next_sequence(tables: &Tables, txn: &RoTxn<'_>) -> heed::Result<[u8; SEQUENCE_BYTES]> {
@@ -97,5 +129,7 @@ fn next_sequence(tables: &Tables, txn: &RoTxn<'_>) -> heed::Result<[u8; SEQUENCE
 }
 
 fn owned(record: Option<(&[u8], &[u8])>) -> Option<(Vec<u8>, Vec<u8>)> {
-    record.map(|(key, value)| (key.to_vec(), value.to_vec()))
+    // Of a value, which may be of many megabytes, only what is needed: the key in `large-order`.
+    let few = |value: &[u8]| value[..value.len().min(MAX_KEY_BYTES)].to_vec();
+    record.map(|(key, value)| (key.to_vec(), few(value)))
 }

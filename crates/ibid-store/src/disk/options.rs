@@ -1,5 +1,7 @@
 //! How large a store may grow, and how its space is shared out.
 
+use super::authentication::AuthenticationKey;
+
 /// How to open a [`DiskStore`](crate::DiskStore).
 ///
 /// ```
@@ -9,21 +11,34 @@
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskOptions {
-    /// How large the data file may grow, in bytes. 16 GiB by default; the file starts small.
+    /// How large the data file may grow, in bytes. 5 GiB by default; the file starts small.
     ///
-    /// Less than 4 MiB counts as 4 MiB, and the number is rounded up to a multiple of 64 KiB.
+    /// Less than 8 MiB counts as 8 MiB, and the number is rounded up to a multiple of 64 KiB.
     ///
     /// This is also how much address space the store takes up. Processes that share a store
     /// should agree on it. If they do not, each evicts by its own number, and a process that
     /// opened the store with a smaller number than the file has since grown to misses on every
     /// lookup (counted as failures) until it opens the store anew.
     pub max_bytes: u64,
+    /// The key with which every entry is authenticated, before a byte of it is used. None by
+    /// default.
+    ///
+    /// Then whoever can write to the files, but has not the key, can make the store lose entries,
+    /// and no more. Entries that were stored without a key, or with another one, are misses, and
+    /// are replaced.
+    pub authentication: Option<AuthenticationKey>,
+}
+
+impl DiskOptions {
+    /// The default of [`max_bytes`](Self::max_bytes): 5 GiB.
+    pub const DEFAULT_BYTES: u64 = 5 << 30;
 }
 
 impl Default for DiskOptions {
     fn default() -> Self {
         DiskOptions {
-            max_bytes: 16 << 30,
+            max_bytes: Self::DEFAULT_BYTES,
+            authentication: None,
         }
     }
 }
@@ -34,12 +49,13 @@ pub(super) const LARGE_VALUE_BYTES: usize = 1 << 20;
 /// How the space is shared out. In parts of the whole:
 ///
 /// ```text
-/// 10/32  the current generation of small values
-/// 10/32  the older generation
-/// 2·10/256  what is promoted into a generation beyond its bound, when generations change
-///  8/32  large values
+/// 13/64   the current generation of small values
+/// 13/64   the older generation
+/// 13/64   the one that is being cleared
+/// 39/512  what is promoted into generations beyond their bounds, when they change
+/// 16/64   large values
 /// ------
-/// 1 - 3/64
+/// 1 - 33/512
 /// ```
 ///
 /// What remains is for LMDB: its own tables, the list of free pages, and the copies that it makes
@@ -57,7 +73,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    const LEAST_BYTES: u64 = 4 << 20;
+    const LEAST_BYTES: u64 = 8 << 20;
     /// The map has to end at a page boundary. Pages are of 64 KiB at most.
     const GRANULE_BYTES: u64 = 64 << 10;
     /// So that rounding up cannot overflow, and a pointer can reach all of it.
@@ -68,7 +84,7 @@ impl Bounds {
             .max_bytes
             .clamp(Self::LEAST_BYTES, Self::MOST_BYTES)
             .next_multiple_of(Self::GRANULE_BYTES);
-        let generation_bytes = max_bytes / 32 * 10;
+        let generation_bytes = max_bytes / 64 * 13;
         Bounds {
             max_bytes,
             generation_bytes,
@@ -85,11 +101,14 @@ mod tests {
     #[test]
     fn all_shares_fit_and_leave_some_room() {
         for max_bytes in [0, 1, 5_000_000, 1 << 30, 16 << 30, u64::MAX] {
-            let bounds = Bounds::new(&DiskOptions { max_bytes });
+            let bounds = Bounds::new(&DiskOptions {
+                max_bytes,
+                ..DiskOptions::default()
+            });
             assert_eq!(bounds.max_bytes % (64 << 10), 0);
             let shares =
-                2 * (bounds.generation_bytes + bounds.promotion_bytes) + bounds.large_bytes;
-            assert!(shares <= bounds.max_bytes / 64 * 61, "{bounds:?}");
+                3 * (bounds.generation_bytes + bounds.promotion_bytes) + bounds.large_bytes;
+            assert!(shares <= bounds.max_bytes / 64 * 60, "{bounds:?}");
         }
     }
 }

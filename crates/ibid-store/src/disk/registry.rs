@@ -11,6 +11,7 @@ use super::data_file;
 use super::environment::Environment;
 use super::error::OpenError;
 use super::layout;
+use super::private::Closed;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::ops::Deref;
@@ -32,12 +33,16 @@ pub(super) struct SharedEnvironment {
 /// it is open. A map that is new is of at least `map_bytes` bytes.
 pub(super) fn open(directory: &Path, map_bytes: u64) -> Result<SharedEnvironment, OpenError> {
     let mut open = lock();
-    let directory = layout::prepare(directory)?;
+    let directory = layout::prepare(directory, Closed::ToWriting)?;
     let _lock = layout::lock(&directory)?;
-    let database_directory = layout::prepare(&layout::database_directory(&directory))?;
+    let database_directory =
+        layout::prepare(&layout::database_directory(&directory), Closed::ToAll)?;
+    layout::check_private_files(&database_directory)?;
     let environment = match open.get(&database_directory) {
         Some(environment) => environment.clone(),
         None => {
+            // If that cannot be done now, it can be the next time.
+            let _ = layout::discard_older(&directory, layout::RESTS);
             let environment = Arc::new(open_new(&database_directory, map_bytes)?);
             open.insert(database_directory.clone(), environment.clone());
             environment
@@ -77,6 +82,24 @@ pub(super) fn while_closed<T>(
         return Err(io::Error::new(ErrorKind::ResourceBusy, message));
     }
     action()
+}
+
+/// Writes the database of the store in `directory` anew, without its free pages.
+pub(super) fn compact(directory: &Path, map_bytes: u64) -> io::Result<()> {
+    let environment = open(directory, map_bytes).map_err(io::Error::other)?;
+    let open = lock();
+    let directory = directory.canonicalize()?;
+    let _lock = layout::lock(&directory).map_err(io::Error::other)?;
+    let shared = open.get(&environment.database_directory);
+    // One is this function's, and one the map's.
+    if shared.is_none_or(|shared| Arc::strong_count(shared) > 2) {
+        let message = format!("{} is open in this process", directory.display());
+        return Err(io::Error::new(ErrorKind::ResourceBusy, message));
+    }
+    let copy = |path: &Path| environment.copy_to(path).map_err(io::Error::other);
+    let replaced = layout::replace(&directory, copy);
+    drop(open);
+    replaced
 }
 
 fn lock() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<Environment>>> {
@@ -122,7 +145,7 @@ mod tests {
     fn handles_to_one_directory_share_an_environment() {
         let directory = tempfile::tempdir().unwrap();
         let first = open(directory.path(), MAP_BYTES).unwrap();
-        let roundabout = directory.path().join(".").join("v1").join("..");
+        let roundabout = directory.path().join(".").join("v2").join("..");
         let second = open(&roundabout, MAP_BYTES).unwrap();
         assert!(std::ptr::eq::<Environment>(&*first, &*second));
 

@@ -1,11 +1,10 @@
 //! Looking entries up.
 
 use super::DiskStore;
-use super::entry;
 use super::environment::{ReadTransaction, Table};
 use super::large;
 use super::state::State;
-use crate::store::{Snapshot, is_valid_key};
+use crate::store::{Snapshot, family, is_valid_key};
 use std::borrow::Cow;
 
 /// The state of the store at one moment.
@@ -31,6 +30,9 @@ impl<'s> DiskSnapshot<'s> {
     /// The value of `key`, borrowed from the map.
     pub(super) fn find(&self, key: &[u8]) -> Option<&[u8]> {
         let view = self.view.as_ref().filter(|_| is_valid_key(key))?;
+        if let Some(family) = family(key) {
+            self.store.used.ask(family);
+        }
         let tables = &self.store.environment.tables;
         let (current, older) = (view.state.current(tables), view.state.older(tables));
         if let Some(stored) = self.intact(view, current, key, whole_record) {
@@ -59,7 +61,7 @@ impl<'s> DiskSnapshot<'s> {
                 return None;
             }
         };
-        let value = entry::value(key, entry_of(stored));
+        let value = self.store.seal.value(key, entry_of(stored));
         if value.is_none() {
             self.store.trouble.damaged();
         }

@@ -1,4 +1,4 @@
-//! Keeping count of what went wrong.
+//! Keeping count of what was evicted and what went wrong.
 
 use crate::store::Counters;
 use std::fmt::Display;
@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What went wrong so far in one handle.
+/// What was evicted and went wrong so far in one handle.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     damaged: AtomicU64,
+    evicted: AtomicU64,
     failures: AtomicU64,
     last_failure: Mutex<Option<String>>,
 }
@@ -18,6 +19,11 @@ impl Trouble {
     /// A lookup met a damaged entry.
     pub(super) fn damaged(&self) {
         self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Entries were removed to make room.
+    pub(super) fn evicted(&self, entries: u64) {
+        self.evicted.fetch_add(entries, Ordering::Relaxed);
     }
 
     /// An operation on the store at `path` failed. Only the first time it is worth a warning: a
@@ -32,6 +38,7 @@ impl Trouble {
 
     pub(super) fn counters(&self) -> Counters {
         Counters {
+            evicted: self.evicted.load(Ordering::Relaxed),
             damaged: self.damaged.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             last_failure: self.lock().clone(),
@@ -54,9 +61,11 @@ mod tests {
         let trouble = Trouble::default();
         assert_eq!(trouble.counters(), Counters::default());
         trouble.damaged();
+        trouble.evicted(3);
         trouble.failed(Path::new("x"), "read", &"first");
         trouble.failed(Path::new("x"), "write", &"second");
         let expected = Counters {
+            evicted: 3,
             damaged: 1,
             failures: 2,
             last_failure: Some("cannot write: second".to_owned()),

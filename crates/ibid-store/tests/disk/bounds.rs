@@ -1,6 +1,6 @@
 //! The store stays within its bounds, and is never full for good.
 
-use crate::common::{MIDDLING_STORE, SMALL_STORE, entries, found, key, open, value};
+use crate::common::{MIDDLING_STORE, SMALL_STORE, entries, found, key, open, trouble, value};
 use ibid_store::{CacheStore, Counters, DiskStore, Entry};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn large(number: u32, bytes: usize) -> Entry {
 fn what_is_new_is_stored_however_much_there_was() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), &SMALL_STORE);
-    // About 40 MB into a store of 4 MiB.
+    // About 40 MB into a store of 8 MiB.
     for start in (0..24_000).step_by(200) {
         let numbers = start..start + 200;
         assert_eq!(store.insert_many(entries(numbers.clone())), 200);
@@ -31,9 +31,9 @@ fn what_is_new_is_stored_however_much_there_was() {
         );
     }
     assert!(store.statistics().unwrap().rotations > 10);
-    assert!(bytes_on_disk(&store) <= 4 << 20);
+    assert!(bytes_on_disk(&store) <= 8 << 20);
     assert_eq!(found(&store, 0..1000), 0);
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(trouble(&store), Counters::default());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn what_is_found_again_and_again_stays() {
         assert_eq!(store.insert_many(entries(start..start + 100)), 100);
     }
     assert!(store.statistics().unwrap().rotations > 5);
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(trouble(&store), Counters::default());
 }
 
 /// A store with the entries `0..50` in the older generation, and few in the current one.
@@ -66,7 +66,7 @@ fn what_was_found_is_promoted_even_if_generations_change_just_then() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_with_older_entries(directory.path());
     assert_eq!(found(&store, 0..20), 20);
-    assert_eq!(store.insert_many(entries(5000..5400)), 400);
+    assert_eq!(store.insert_many(entries(5000..5600)), 600);
     assert_eq!(store.statistics().unwrap().rotations, 2);
     assert_eq!(found(&store, 0..50), 20);
 }
@@ -80,12 +80,12 @@ fn a_batch_may_need_the_space_that_was_freed_for_it() {
     }
     // Each of these fills most of a generation, and all of the space is taken from the third on.
     for round in 1..8 {
-        let numbers = round * 4000..round * 4000 + 3300;
-        assert_eq!(store.insert_many(entries(numbers)), 3300);
+        let numbers = round * 4000..round * 4000 + 2200;
+        assert_eq!(store.insert_many(entries(numbers)), 2200);
     }
     assert_eq!(store.statistics().unwrap().rotations, 6);
     assert_eq!(store.statistics().unwrap().large_entries, 4);
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(trouble(&store), Counters::default());
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn a_batch_larger_than_the_store_is_stored_in_part() {
         assert!((200..2000).contains(&stored), "{stored}");
         assert_eq!(found(&store, numbers), stored);
     }
-    assert!(bytes_on_disk(&store) <= 4 << 20);
-    assert_eq!(store.counters(), Counters::default());
+    assert!(bytes_on_disk(&store) <= 8 << 20);
+    assert_eq!(trouble(&store), Counters::default());
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_snapshot_may_fill_the_store_up_but_not_for_good() {
         assert_eq!(store.insert_many(entries(start..start + 100)), 100);
     }
     assert_eq!(store.counters().failures, failures);
-    assert!(bytes_on_disk(&store) <= 4 << 20);
+    assert!(bytes_on_disk(&store) <= 8 << 20);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn large_values_have_a_bound_of_their_own() {
     }
     assert_eq!(found(&store, 0..1000), 1000);
     assert!(bytes_on_disk(&store) <= 32 << 20);
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(trouble(&store), Counters::default());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn large_values_in_one_batch_evict_the_older_ones() {
         assert_eq!(store.insert_many(batch), 6);
         assert_eq!(store.statistics().unwrap().large_entries, 6);
     }
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(trouble(&store), Counters::default());
 }
 
 #[test]
@@ -191,13 +191,13 @@ fn a_value_that_never_fits_is_refused() {
     assert_eq!(store.get(b"too large"), None);
     assert!(store.get(b"large").is_some());
 
-    // In the smallest store the bound for large values is no larger than a large value.
+    // In the smallest store the bound for large values is 2 MiB.
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), &SMALL_STORE);
-    assert!(!store.insert(b"large", vec![1; 1 << 20]));
+    assert!(!store.insert(b"large", vec![1; 2 << 20]));
     assert!(store.insert(b"not so large", vec![1; (1 << 20) - 1]));
     assert!(store.get(b"not so large").is_some());
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(trouble(&store), Counters::default());
 }
 
 #[test]

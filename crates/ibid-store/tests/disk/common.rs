@@ -1,14 +1,18 @@
 //! Values that can be told from their keys, and stores that are small.
 
-use ibid_store::{CacheStore, DiskOptions, DiskStore, Entry};
+use ibid_store::{CacheStore, Counters, DiskOptions, DiskStore, Entry};
 use std::path::Path;
 
 /// The smallest store that there is.
-pub(crate) const SMALL_STORE: DiskOptions = DiskOptions { max_bytes: 4 << 20 };
+pub(crate) const SMALL_STORE: DiskOptions = DiskOptions {
+    max_bytes: 8 << 20,
+    authentication: None,
+};
 
 /// A store in which a few large values fit.
 pub(crate) const MIDDLING_STORE: DiskOptions = DiskOptions {
     max_bytes: 32 << 20,
+    authentication: None,
 };
 
 pub(crate) fn open(directory: &Path, options: &DiskOptions) -> DiskStore {
@@ -48,4 +52,12 @@ pub(crate) fn found(store: &dyn CacheStore, numbers: impl IntoIterator<Item = u3
         None => false,
     };
     numbers.into_iter().filter(intact).count()
+}
+
+/// What went wrong. That something was evicted is not wrong.
+pub(crate) fn trouble(store: &dyn CacheStore) -> Counters {
+    Counters {
+        evicted: 0,
+        ..store.counters()
+    }
 }

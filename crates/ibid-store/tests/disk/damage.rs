@@ -7,14 +7,25 @@ use ibid_store::{CacheStore, DiskStore, OpenError, remove};
 use std::fs::{self, File};
 use std::path::Path;
 
+/// Sets the mode of what is at `path`, where there are modes.
+fn close(path: &Path, mode: u32) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    #[cfg(not(unix))]
+    let _ = (path, mode);
+}
+
 type Table = Database<'static, Bytes, Bytes>;
 
 /// Changes a table behind the store's back.
-fn tamper(directory: &Path, table: &str, change: impl FnOnce(&mut RwTxn<'_>, Table)) {
+pub(crate) fn tamper(directory: &Path, table: &str, change: impl FnOnce(&mut RwTxn<'_>, Table)) {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
-    options.max_dbs(5).map_size(32 << 20);
+    options.max_dbs(7).map_size(32 << 20);
     // SAFETY: the store is not open meanwhile.
-    let env = unsafe { options.open(directory.join("v1")) }.unwrap();
+    let env = unsafe { options.open(directory.join("v2")) }.unwrap();
     let table: Table = env
         .open_databases_and_commit(env.read_txn().unwrap(), |opener, txn| {
             let table = opener.open_database(txn, Some(table))?;
@@ -29,7 +40,7 @@ fn tamper(directory: &Path, table: &str, change: impl FnOnce(&mut RwTxn<'_>, Tab
 }
 
 /// Changes one byte of the record of `key`.
-fn flip(directory: &Path, table: &str, key: &[u8], offset: usize) {
+pub(crate) fn flip(directory: &Path, table: &str, key: &[u8], offset: usize) {
     tamper(directory, table, |txn, table| {
         let mut record = table.get(txn, key).unwrap().unwrap().to_vec();
         record[offset] ^= 0x10;
@@ -106,7 +117,7 @@ fn an_older_entry_is_found_behind_a_damaged_one() {
         intact = table.get(txn, &key(0)).unwrap().unwrap().to_vec();
         table.put(txn, &key(0), b"damaged").unwrap();
     });
-    tamper(directory.path(), "small-1", |txn, table| {
+    tamper(directory.path(), "small-2", |txn, table| {
         table.put(txn, &key(0), &intact).unwrap();
     });
     let store = open(directory.path(), &SMALL_STORE);
@@ -118,7 +129,7 @@ fn an_older_entry_is_found_behind_a_damaged_one() {
 fn a_nonsensical_state_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path(), &SMALL_STORE).insert_many(entries(0..10));
-    for state in [&b""[..], b"nonsense", &[1, 1, 0, 0, 0, 0, 0, 0, 0, 0]] {
+    for state in [&b""[..], b"nonsense", &[2, 1, 0, 0, 0, 0, 0, 0, 0, 0]] {
         tamper(directory.path(), "state", |txn, table| {
             table.put(txn, b"state", state).unwrap();
         });
@@ -135,7 +146,7 @@ fn a_truncated_file_is_not_opened() {
     let store = open(directory.path(), &SMALL_STORE);
     store.insert_many(entries(0..500));
     drop(store);
-    let data = directory.path().join("v1").join("data.mdb");
+    let data = directory.path().join("v2").join("data.mdb");
     let length = fs::metadata(&data).unwrap().len();
     File::options()
         .write(true)
@@ -163,9 +174,11 @@ fn a_truncated_file_is_not_opened() {
 #[test]
 fn a_foreign_file_is_not_opened() {
     let directory = tempfile::tempdir().unwrap();
-    let database = directory.path().join("v1");
+    let database = directory.path().join("v2");
     fs::create_dir(&database).unwrap();
     fs::write(database.join("data.mdb"), "something else altogether").unwrap();
+    close(&database, 0o700);
+    close(&database.join("data.mdb"), 0o600);
     let error = DiskStore::open(directory.path()).unwrap_err();
     assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
     assert!(error.to_string().contains("data.mdb"));
@@ -178,7 +191,7 @@ fn a_lock_file_with_anything_in_it_is_made_anew() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path(), &SMALL_STORE).insert_many(entries(0..10));
     for rubbish in [&b""[..], b"rubbish", &[0xaa; 200_000]] {
-        fs::write(directory.path().join("v1").join("lock.mdb"), rubbish).unwrap();
+        fs::write(directory.path().join("v2").join("lock.mdb"), rubbish).unwrap();
         let store = open(directory.path(), &SMALL_STORE);
         assert_eq!(found(&store, 0..10), 10);
         assert_eq!(store.insert_many(entries(0..10)), 10);
@@ -197,9 +210,13 @@ fn an_unusable_directory_is_an_error_that_names_it() {
         assert!(error.to_string().contains(&*path.to_string_lossy()));
     }
     // The same for the files of the store.
-    for name in ["store.lock", "v1/data.mdb", "v1/lock.mdb"] {
+    for name in ["store.lock", "v2/data.mdb", "v2/lock.mdb"] {
         let cache = directory.path().join(name.replace('/', "-"));
         fs::create_dir_all(cache.join(name)).unwrap();
+        if name.contains('/') {
+            close(&cache.join("v2"), 0o700);
+            close(&cache.join(name), 0o700);
+        }
         let error = DiskStore::open(&cache).unwrap_err();
         let is_expected = matches!(error, OpenError::File { .. } | OpenError::Database { .. });
         assert!(is_expected, "{error:?}");
@@ -232,7 +249,7 @@ fn a_read_only_directory_is_an_error() {
 fn damage_anywhere_in_the_values_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path(), &SMALL_STORE).insert_many(entries(0..200));
-    let data = directory.path().join("v1").join("data.mdb");
+    let data = directory.path().join("v2").join("data.mdb");
     let mut bytes = fs::read(&data).unwrap();
     // All that looks like the inside of some value.
     let mut damaged = 0;

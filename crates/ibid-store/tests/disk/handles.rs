@@ -1,6 +1,6 @@
 //! Storing and finding, through one handle and through several in one process.
 
-use crate::common::{SMALL_STORE, entries, found, key, open, value};
+use crate::common::{SMALL_STORE, entries, found, key, open, trouble, value};
 use ibid_store::{CacheStore, Counters, DiskStore, Entry, MAX_KEY_BYTES, remove};
 use std::borrow::Cow;
 use std::fs;
@@ -16,7 +16,7 @@ fn what_is_stored_is_found_also_after_reopening() {
         assert_eq!(found(&store, 0..300), 100 * round as usize);
         let numbers = 100 * round..100 * (round + 1);
         assert_eq!(store.insert_many(entries(numbers)), 100);
-        assert_eq!(store.counters(), Counters::default());
+        assert_eq!(trouble(&store), Counters::default());
     }
 }
 
@@ -46,7 +46,7 @@ fn keys_of_no_or_too_many_bytes_are_refused() {
         assert_eq!(store.get(&vec![7; length]), None);
     }
     assert!(store.insert(&[7; MAX_KEY_BYTES], vec![1]));
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(trouble(&store), Counters::default());
 
     // One such key does not spoil the batch.
     let mut batch = entries(0..2);
@@ -122,7 +122,7 @@ fn threads_share_a_handle() {
         }
     });
     assert_eq!(found(&store, 0..130), 130);
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(trouble(&store), Counters::default());
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn statistics_tell_how_full_it_is() {
     assert_eq!((statistics.large_entries, statistics.large_bytes), (0, 0));
     assert!(statistics.value_bytes > bytes as u64);
     assert!(statistics.bytes_on_disk > statistics.value_bytes);
-    assert_eq!(statistics.max_bytes, 4 << 20);
+    assert_eq!(statistics.max_bytes, 8 << 20);
 }
 
 #[test]
@@ -179,8 +179,8 @@ fn removing_takes_all_but_what_is_not_the_stores() {
     let store = DiskStore::open(&path).unwrap();
     assert_eq!(found(&store, 0..10), 0);
     drop(store);
-    let precious = path.join("v1").join("precious");
+    let precious = path.join("v2").join("precious");
     fs::write(&precious, "").unwrap();
     assert_eq!(remove(&path).unwrap_err().kind(), ErrorKind::InvalidData);
-    assert!(precious.exists() && path.join("v1").join("data.mdb").exists());
+    assert!(precious.exists() && path.join("v2").join("data.mdb").exists());
 }

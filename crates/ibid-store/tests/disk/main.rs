@@ -4,4 +4,6 @@ mod bounds;
 mod common;
 mod damage;
 mod handles;
+mod lifecycle;
 mod processes;
+mod trust;
