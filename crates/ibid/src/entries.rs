@@ -6,6 +6,7 @@
 //! | kind | digest of | value |
 //! |---|---|---|
 //! | `s` | a stencil | a compiled stencil ([`crate::compiled`]), or nothing (0 bytes): it has address slots, and its code cannot be patched |
+//! | `r` | a function's shape, and its module's memories | which of its addresses are slots ([`crate::stencil`]) |
 //! | `b` | a module's surroundings | all functions of a module ([`crate::bundle`]) |
 //! | `m` | a module's surroundings | nothing (0 bytes): it was seen |
 //! | `c` | Cranelift's own key | Cranelift's own bytes |
@@ -53,6 +54,10 @@ pub(crate) struct Entries {
 impl Entries {
     pub(crate) fn stencil(key: &StencilKey) -> EntryKey {
         entry(b's', key.as_bytes())
+    }
+
+    pub(crate) fn record(digest: &[u8; 32]) -> EntryKey {
+        entry(b'r', digest)
     }
 
     /// The keys of the bundle of a module with these surroundings, and of the note that

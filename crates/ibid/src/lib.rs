@@ -69,6 +69,7 @@ mod progress;
 mod rate;
 mod report;
 mod sentinels;
+mod split;
 mod stencil;
 mod watched;
 mod writer;

@@ -21,9 +21,9 @@ use crate::progress::Counter;
 use crate::rate::Rate;
 use crate::report::{Counts, Found, Report, Stopwatch};
 use crate::sentinels::Sentinels;
+use crate::split::{Shaped, Wanted, base, split};
 use crate::stencil::{
-    self, Addresses, Digest, FunctionParameters, Scratch, Slots, SplitBody, StencilKey,
-    StoredParameters,
+    Addresses, Digest, FunctionParameters, Scratch, StencilKey, StoredParameters,
 };
 use ibid_store::{Entry, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -268,9 +268,9 @@ pub(crate) fn plan(context: &Context<'_>, kind: Kind, wasm: &[u8]) -> Result<Pla
     let (bundles, _) = bundles(whole, before.as_ref());
     let mut compile = Compile::new(context, whole, before.as_ref(), &bundles);
     let mut plan = Plan::default();
-    let mut missing = compile.survey(Job::all(whole), &mut plan);
+    let mut missing = compile.survey(Job::all(whole), &mut plan)?;
     let builtins = compile.builtins_needed();
-    missing.extend(compile.survey(builtins, &mut plan));
+    missing.extend(compile.survey(builtins, &mut plan)?);
     let lengths = || missing.iter().filter_map(|job| body_length(whole, *job));
     plan.body_bytes = lengths().sum();
     plan.estimated_ms = if missing.is_empty() {
@@ -398,16 +398,6 @@ impl<'c> Held<'c> {
     }
 }
 
-/// Where the body of `job` lies in the input; `u32::MAX` if it has none.
-fn base(program: Whole<'_>, job: Job) -> u32 {
-    match job {
-        Job::Function(module, function) => {
-            program.module(module).body(function).range().start as u32
-        }
-        _ => u32::MAX,
-    }
-}
-
 /// About how much there is to compile for `job`, in bytes.
 fn length(program: Whole<'_>, job: Job) -> usize {
     match job {
@@ -433,15 +423,6 @@ impl Code<'_> {
             Code::Bytes(bytes) => Layout::read(bytes).expect("read when it was taken in"),
         }
     }
-}
-
-/// A function whose parameters and key are known and whose code is not.
-struct Wanted {
-    job: Job,
-    parameters: FunctionParameters,
-    slots: Slots,
-    /// `None`: the body could not be split; it is compiled, and never stored.
-    stencil: Option<StencilKey>,
 }
 
 struct Compile<'b, 'c, 's> {
@@ -507,7 +488,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     }
 
     /// Counts in `plan` how `jobs` would be found, and gives those that would be compiled.
-    fn survey(&mut self, jobs: Vec<Job>, plan: &mut Plan) -> Vec<Job> {
+    fn survey(&mut self, jobs: Vec<Job>, plan: &mut Plan) -> Result<Vec<Job>, Refused> {
         let found = self.units.len();
         let mut open = self.take_from_bundles(jobs);
         for unit in &self.units[found..] {
@@ -515,7 +496,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         }
         let mut missing = Vec::new();
         for addresses in [Addresses::Slots, Addresses::Literal] {
-            let wanted = self.stencils(open, addresses);
+            let wanted = self.stencils(open, addresses)?;
             self.look_up(&wanted);
             let fits = self.fits(&wanted);
             let mut seen = FxHashSet::default();
@@ -536,7 +517,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 counts_of(plan, wanted.job).add(found);
             }
         }
-        missing
+        Ok(missing)
     }
 
     /// How fast functions were compiled so far.
@@ -586,7 +567,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         report: &mut Report,
     ) -> Result<Vec<Job>, Refused> {
         let span = tracing::debug_span!("keys").entered();
-        let wanted = self.stencils(jobs, addresses);
+        let wanted = self.stencils(jobs, addresses)?;
         watch.lap(&mut report.time_ms.keys);
         drop(span);
         let span = tracing::debug_span!("lookup").entered();
@@ -687,29 +668,57 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     }
 
     /// Splits `jobs`.
-    fn stencils(&self, jobs: Vec<Job>, addresses: Addresses) -> Vec<Wanted> {
+    fn stencils(&mut self, jobs: Vec<Job>, addresses: Addresses) -> Result<Vec<Wanted>, Refused> {
+        let (engine, program) = (self.context.engine, self.program);
+        let fingerprint = &self.context.entries.fingerprint;
+        let check = self.context.options.verify || cfg!(debug_assertions);
+        let shaped = self.shapes(jobs, addresses);
+        let records = self.records(&shaped);
+        let items = shaped.into_iter().zip(records).collect();
+        let wanted = parallel::map(
+            engine.parallel,
+            items,
+            Scratch::default,
+            |scratch, (shaped, record)| shaped.decide(fingerprint, program, record, check, scratch),
+        );
+        let mut all = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            let (wanted, record) = wanted?;
+            all.push(wanted);
+            self.writes.extend(record);
+        }
+        Ok(all)
+    }
+
+    fn shapes(&self, jobs: Vec<Job>, addresses: Addresses) -> Vec<Shaped> {
         let (parallel, program) = (self.context.engine.parallel, self.program);
         let fingerprint = &self.context.entries.fingerprint;
         parallel::map(parallel, jobs, Scratch::default, |scratch, job| {
-            let (stencil, parameters, slots) = match split(program, job, addresses, scratch) {
-                Some(SplitBody {
-                    stencil,
-                    parameters,
-                    slots,
-                }) => {
-                    let key = stencil.key(fingerprint);
-                    scratch.reuse(stencil);
-                    (Some(key), parameters, slots)
-                }
-                None => (None, unsplit(program, job), Slots::default()),
-            };
-            Wanted {
-                job,
-                parameters,
-                slots,
-                stencil,
-            }
+            Shaped::of(fingerprint, program, job, addresses, scratch)
         })
+    }
+
+    /// What is on record of how slots were found in bodies of the same shapes.
+    fn records(&mut self, shaped: &[Shaped]) -> Vec<Option<Cow<'c, [u8]>>> {
+        let Context {
+            snapshot, entries, ..
+        } = self.context;
+        let mut asked: Vec<(EntryKey, usize)> = (0..)
+            .zip(shaped)
+            .filter_map(|(i, shaped)| Some((shaped.record?, i)))
+            .collect();
+        // Neighbours in the order of keys are neighbours in the store.
+        asked.sort_unstable();
+        let keys: Vec<&[u8]> = asked.iter().map(|(key, _)| &key[..]).collect();
+        let found = snapshot.get_many(&keys);
+        let mut records = vec![None; shaped.len()];
+        for ((key, i), stored) in asked.iter().zip(found) {
+            let Some(stored) = stored else { continue };
+            let record = entries.open(key, stored);
+            self.damaged += u64::from(record.is_none());
+            records[*i] = record;
+        }
+        records
     }
 
     /// Takes the code of every wanted key that the store has.
@@ -1136,49 +1145,3 @@ fn counts_of(plan: &mut Plan, job: Job) -> &mut Counts {
 /// A bundle is written anew when it missed more than one function for so many that it
 /// knew.
 const MISSES_ALLOWED: u64 = 16;
-
-/// The stencil and parameters of `job`; `None` when its body cannot be split.
-pub(crate) fn split(
-    program: Whole<'_>,
-    job: Job,
-    addresses: Addresses,
-    scratch: &mut Scratch,
-) -> Option<SplitBody> {
-    match job {
-        Job::Function(module, function) => {
-            let source = program.module(module);
-            stencil::split(
-                &source.facts,
-                source.function_index(function).as_u32(),
-                source.body(function),
-                source.branch_hints(function),
-                addresses,
-                scratch,
-            )
-            .ok()
-        }
-        trampoline => {
-            let (stencil, parameters) = trampoline.trampoline(program)?;
-            Some(SplitBody {
-                stencil,
-                parameters,
-                slots: Slots::default(),
-            })
-        }
-    }
-}
-
-/// Parameters for a function whose body cannot be split: every function is a callee
-/// of its, and its source locations are what they are.
-fn unsplit(program: Whole<'_>, job: Job) -> FunctionParameters {
-    let functions = job.module().map_or(0, |module| {
-        let module = program.module(module);
-        module.translation.module.functions.len() as u32
-    });
-    let callees = 0..functions;
-    if job.is_function() {
-        FunctionParameters::unsplit(base(program, job), callees.collect())
-    } else {
-        FunctionParameters::without_source(callees.chain([FunctionParameters::WASM_CALL]).collect())
-    }
-}

@@ -16,15 +16,18 @@
 //! ```
 //!
 //! so that neither the index nor the width of its encoding is part of it. A constant or
-//! offset that is an address slot ([`super::addresses`]) has its encoding replaced by zeros,
+//! offset that may be an address ([`super::addresses`]) has its encoding replaced by zeros,
 //! four bytes for a constant and three for an offset, which is how wide most are; the facts
-//! say where they are and which slots they stand for. The string can be read back in one way
+//! say where they are, which of them are equal, and which slot each stands for, or its number
+//! if it is no slot. The string can be read back in one way
 //! only: an opcode of the first kind is always followed by a slot, no block type starts with
 //! `0x3f` but a type index, which is always replaced, and the facts name the zeros. The facts
 //! of an entity are appended when it is first named, in that
 //! order, so that the stencil says which operators name the same entity.
+//!
+//! All this but which mentions are slots is the body's [`Shape`].
 
-use super::addresses::{self, Class, Mention, Slots, Survey};
+use super::addresses::{self, Asked, Class, Decision, Mention, Slots, Survey};
 use super::facts::{ModuleFacts, record};
 use super::named::KeyFact;
 use super::operators::{Class as OperatorClass, Classifier};
@@ -72,11 +75,12 @@ enum Fact {
     AddressSlots = 16,
     Places = 17,
     PlaceSlots = 18,
+    Mentions = 19,
 }
 
 impl Fact {
     /// One more than the largest of them.
-    const COUNT: usize = 19;
+    const COUNT: usize = 20;
 }
 
 /// Working memory of [`split`], kept from one function to the next.
@@ -90,7 +94,6 @@ pub(crate) struct Scratch {
     control: OperatorsReaderAllocations,
     walk: addresses::Buffers,
     edits: Vec<Edit>,
-    mentions: Vec<Mention>,
     body: Vec<u8>,
     facts: Vec<u8>,
 }
@@ -106,7 +109,7 @@ struct Edit {
 #[derive(Clone, Copy)]
 enum Token {
     Operator([u8; 4]),
-    /// The next of the places that may be addresses, and what stands there if it is one.
+    /// The next of the places that may be addresses, and what stands there.
     Mention(&'static [u8]),
 }
 
@@ -122,6 +125,9 @@ const RETURN_CALL: u8 = 0x12;
 /// In the flags of an access: the index of a memory follows.
 const HAS_MEMORY_INDEX: u32 = 1 << 6;
 
+/// In bytes: to analyse a shorter body takes no longer than to find a record of it.
+const SHORTEST_ON_RECORD: usize = 256;
+
 /// What stands for the encoding of an address.
 const CONSTANT: &[u8] = &[0; 4];
 const OFFSET: &[u8] = &[0; 3];
@@ -134,6 +140,18 @@ pub(crate) struct SplitBody {
     pub(crate) slots: Slots,
 }
 
+/// What a body's split does not depend on which of its mentions are slots for.
+pub(crate) struct Shape {
+    /// The stencil's body, and its facts so far.
+    pub(crate) body: Vec<u8>,
+    pub(crate) facts: Vec<u8>,
+    mentions: Vec<Mention>,
+    survey: Survey,
+    /// Places in the instance are parameters, too.
+    has_place_slots: bool,
+    parameters: FunctionParameters,
+}
+
 /// Whether addresses, and places in the instance, may be slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Addresses {
@@ -142,35 +160,112 @@ pub(crate) enum Addresses {
 }
 
 impl Scratch {
-    /// Takes back the memory of a stencil that is not needed any more.
-    pub(crate) fn reuse(&mut self, stencil: FunctionStencil) {
-        self.body = stencil.body;
-        self.facts = stencil.facts;
+    /// Takes back the memory of a stencil's body and facts that are not needed any more.
+    pub(crate) fn reuse(&mut self, body: Vec<u8>, facts: Vec<u8>) {
+        self.body = body;
+        self.facts = facts;
     }
 }
 
-/// Splits the body of the function with index `index`.
-pub(crate) fn split(
+/// Splits the body of the function with index `index`, but for which mentions are slots.
+pub(crate) fn shape(
     facts: &ModuleFacts,
     index: u32,
     body: &FunctionBody<'_>,
     hints: Option<SectionLimited<'_, BranchHint>>,
     addresses: Addresses,
     scratch: &mut Scratch,
-) -> Result<SplitBody, NotCovered> {
+) -> Result<Shape, NotCovered> {
     let mut split = Split::new(facts, body, scratch);
+    // Hints name operators by their place, which sentinels would move.
+    split.literal = addresses == Addresses::Literal || hints.is_some();
     split.signature(index)?;
     split.locals()?;
     split.operators()?;
-    // Hints name operators by their place, which sentinels would move.
-    let hinted = hints.is_some();
-    if addresses == Addresses::Slots && hints.is_none() {
-        split.find_slots(index);
-    }
-    split.pinned |= addresses == Addresses::Literal || hinted;
     split.write_body();
     split.branch_hints(hints)?;
     split.finish()
+}
+
+impl Shape {
+    /// Whether it pays to keep on record how slots were found.
+    pub(crate) fn is_worth_a_record(&self) -> bool {
+        !self.mentions.is_empty() && self.body.len() >= SHORTEST_ON_RECORD
+    }
+
+    /// Decides which mentions are slots: those of the body that this is the shape of, of the
+    /// function `index`. `record` is what was found out of another one with this shape.
+    pub(crate) fn decide(
+        &self,
+        facts: &ModuleFacts,
+        index: u32,
+        body: &FunctionBody<'_>,
+        record: Option<&[u8]>,
+        scratch: &mut Scratch,
+    ) -> Decision {
+        if self.mentions.is_empty() {
+            return Decision {
+                slots: Slots::default(),
+                record: None,
+            };
+        }
+        let asked = Asked {
+            facts,
+            index,
+            body,
+            mentions: &self.mentions,
+            survey: &self.survey,
+        };
+        let Scratch { control, walk, .. } = scratch;
+        addresses::decide(asked, record, (control, walk))
+    }
+
+    /// The facts that say which mentions are slots, and which places; and the parameters.
+    pub(crate) fn decided(&mut self, slots: &mut Slots) -> (Vec<u8>, FunctionParameters) {
+        let mut out = Writer::default();
+        if !self.mentions.is_empty() {
+            out.raw(&[Fact::AddressSlots as u8]);
+            out.fact(KeyFact::AddressSlots, |out| {
+                let classes = slots.classes.iter().map(|class| *class as u8);
+                out.u32(classes.len());
+                out.raw(&classes.collect::<Vec<u8>>());
+                let none = std::iter::repeat(None);
+                let of_mentions = slots.of_mentions.iter().copied().chain(none);
+                for (mention, slot) in self.mentions.iter().zip(of_mentions) {
+                    let (slot, number) = match slot {
+                        Some((slot, distance)) => (slot, distance.cast_unsigned()),
+                        None => (u32::MAX, mention.value),
+                    };
+                    out.word(slot);
+                    out.word(number);
+                }
+            });
+        }
+        let mut parameters = std::mem::take(&mut self.parameters);
+        if self.has_place_slots {
+            out.raw(&[Fact::PlaceSlots as u8]);
+            out.u32(parameters.places.len());
+        } else if !parameters.places.is_empty() {
+            out.raw(&[Fact::Places as u8]);
+            out.fact(KeyFact::Places, |out| {
+                let places = parameters.places.iter();
+                places.for_each(|offset| out.word(*offset));
+            });
+            parameters.places.clear();
+        }
+        parameters.addresses = std::mem::take(&mut slots.values);
+        (out.into_bytes(), parameters)
+    }
+
+    /// The split, with these slots.
+    pub(crate) fn with(mut self, mut slots: Slots) -> SplitBody {
+        let (decided, parameters) = self.decided(&mut slots);
+        SplitBody {
+            stencil: FunctionStencil::new(StencilKind::Function, self.body, self.facts, &decided),
+            parameters,
+            slots,
+        }
+    }
 }
 
 /// Where a body holds parameters of the function.
@@ -237,11 +332,12 @@ struct Split<'f, 'b> {
     scratch: &'f mut Scratch,
     bytes: &'b [u8],
     stencil: Vec<u8>,
-    slots: Slots,
     survey: Survey,
-    /// Where the stencil's body has zeros for an address, the slot, and the distance from the
-    /// slot's address.
-    places: Vec<(u32, u32, i32)>,
+    mentions: Vec<Mention>,
+    /// Where the stencil's body has zeros for each mention.
+    zeros: Vec<u32>,
+    /// Nothing is a slot but callees and types of blocks.
+    literal: bool,
     out: Writer,
     callees: Vec<u32>,
     /// Where in the instance the entities lie that the body names.
@@ -260,7 +356,6 @@ impl<'f, 'b> Split<'f, 'b> {
         scratch.seen.clear();
         scratch.last = Default::default();
         scratch.edits.clear();
-        scratch.mentions.clear();
         let bytes = body.as_bytes();
         let mut stencil = std::mem::take(&mut scratch.body);
         stencil.clear();
@@ -272,9 +367,10 @@ impl<'f, 'b> Split<'f, 'b> {
             scratch,
             bytes,
             stencil,
-            slots: Slots::default(),
             survey: Survey::default(),
-            places: Vec::new(),
+            mentions: Vec::new(),
+            zeros: Vec::new(),
+            literal: false,
             out,
             callees: Vec::new(),
             instance_places: Vec::new(),
@@ -318,7 +414,7 @@ impl<'f, 'b> Split<'f, 'b> {
                 OperatorClass::Memory => {
                     let (memory, offset) = (classifier.memory, classifier.offset);
                     self.accessed_memory(memory, offset)?;
-                    if self.facts.addresses.is_candidate(offset) {
+                    if self.is_candidate(offset) {
                         let class = if self.facts.addresses.is_unchecked(memory, offset) {
                             Class::Near
                         } else {
@@ -329,7 +425,7 @@ impl<'f, 'b> Split<'f, 'b> {
                 }
                 OperatorClass::Constant => {
                     let constant = classifier.constant;
-                    if self.facts.addresses.is_candidate(constant) {
+                    if self.is_candidate(constant) {
                         let end = operators.original_position() - base;
                         // Behind an opcode of one byte.
                         self.mention(start + 1, end, Class::Constant, constant as u32);
@@ -350,9 +446,13 @@ impl<'f, 'b> Split<'f, 'b> {
         Ok(())
     }
 
+    fn is_candidate(&self, number: u64) -> bool {
+        !self.literal && self.facts.addresses.is_candidate(number)
+    }
+
     fn mention(&mut self, start: usize, end: usize, class: Class, value: u32) {
         let (start, end) = (start as u32, end as u32);
-        self.scratch.mentions.push(Mention {
+        self.mentions.push(Mention {
             start,
             end,
             class,
@@ -391,41 +491,20 @@ impl<'f, 'b> Split<'f, 'b> {
         Ok(())
     }
 
-    /// Decides which of the mentions are slots.
-    fn find_slots(&mut self, index: u32) {
-        let Scratch {
-            mentions,
-            control,
-            walk,
-            ..
-        } = &mut *self.scratch;
-        if !mentions.is_empty() {
-            let (facts, body) = (self.facts, self.body);
-            let memory = (control, walk);
-            self.slots = addresses::decide(facts, index, body, mentions, &self.survey, memory);
-        }
-    }
-
     /// Writes the stencil's body: the body with its edits.
     fn write_body(&mut self) {
         let edits = std::mem::take(&mut self.scratch.edits);
-        let mut of_mentions = self.slots.of_mentions.iter();
         let mut copied = 0;
         for edit in &edits {
             let (start, end) = (edit.start as usize, edit.end as usize);
-            let (token, slot) = match &edit.token {
-                Token::Operator(token) => (&token[..], None),
-                Token::Mention(token) => match of_mentions.next() {
-                    Some(Some(slot)) => (*token, Some(*slot)),
-                    // A literal.
-                    _ => continue,
-                },
-            };
             self.stencil.extend_from_slice(&self.bytes[copied..start]);
-            if let Some((slot, distance)) = slot {
-                let place = self.stencil.len() as u32;
-                self.places.push((place, slot, distance));
-            }
+            let token = match &edit.token {
+                Token::Operator(token) => &token[..],
+                Token::Mention(token) => {
+                    self.zeros.push(self.stencil.len() as u32);
+                    token
+                }
+            };
             self.stencil.extend_from_slice(token);
             copied = end;
             let delta = end as i64 - self.stencil.len() as i64;
@@ -618,7 +697,7 @@ impl<'f, 'b> Split<'f, 'b> {
     /// Whether the places are parameters. What else lies behind them in the instance must not
     /// be named: those places are in the facts.
     fn has_place_slots(&self) -> bool {
-        let pinned = self.pinned || self.needs_environment || self.needs_everything;
+        let pinned = self.literal || self.pinned || self.needs_environment || self.needs_everything;
         !pinned && !self.instance_places.is_empty()
     }
 
@@ -744,37 +823,27 @@ impl<'f, 'b> Split<'f, 'b> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<SplitBody, NotCovered> {
-        if !self.places.is_empty() {
-            self.fact(Fact::AddressSlots);
-            let places = std::mem::take(&mut self.places);
-            self.out.fact(KeyFact::AddressSlots, |out| {
-                let classes = self.slots.classes.iter().map(|class| *class as u8);
-                out.u32(classes.len());
-                out.raw(&classes.collect::<Vec<u8>>());
-                out.u32(places.len());
-                for (place, slot, distance) in &places {
-                    out.word(*place);
-                    out.word(*slot);
-                    out.word(distance.cast_unsigned());
-                }
-            });
+    /// Says where the mentions are, of which class each is, and which of them are equal.
+    fn write_mentions(&mut self) {
+        if self.mentions.is_empty() {
+            return;
         }
-        let mut places: Vec<u32> = self
-            .instance_places
-            .iter()
-            .map(|place| place.offset)
-            .collect();
-        if self.has_place_slots() {
-            self.fact(Fact::PlaceSlots);
-            self.out.u32(places.len());
-        } else if !places.is_empty() {
-            self.fact(Fact::Places);
-            self.out.fact(KeyFact::Places, |out| {
-                places.iter().for_each(|offset| out.word(*offset));
-            });
-            places.clear();
-        }
+        self.fact(Fact::Mentions);
+        let mut numbers: FxHashMap<u32, u32> = FxHashMap::default();
+        let (mentions, zeros) = (&self.mentions, &self.zeros);
+        self.out.fact(KeyFact::Mentions, |out| {
+            out.u32(mentions.len());
+            for (mention, place) in mentions.iter().zip(zeros) {
+                let next = numbers.len() as u32;
+                let number = *numbers.entry(mention.value).or_insert(next);
+                out.word(*place);
+                out.word(number << 2 | mention.class as u32);
+            }
+        });
+    }
+
+    fn finish(mut self) -> Result<Shape, NotCovered> {
+        self.write_mentions();
         if self.needs_environment {
             self.fact(Fact::Environment);
             let environment = self.facts.environment();
@@ -788,20 +857,20 @@ impl<'f, 'b> Split<'f, 'b> {
                 .fact(KeyFact::Everything, |out| out.raw(&everything.0));
         }
         let base = u32::try_from(self.base()).map_err(|_| NotCovered)?;
-        Ok(SplitBody {
-            stencil: FunctionStencil {
-                kind: StencilKind::Function,
-                body: self.stencil,
-                facts: self.out.into_bytes(),
-            },
+        let places = self.instance_places.iter();
+        Ok(Shape {
+            has_place_slots: self.has_place_slots(),
             parameters: FunctionParameters {
                 base,
+                places: places.map(|place| place.offset).collect(),
                 callees: self.callees,
-                addresses: std::mem::take(&mut self.slots.values),
-                places,
+                addresses: Vec::new(),
                 shifts: self.shifts,
             },
-            slots: self.slots,
+            body: self.stencil,
+            facts: self.out.into_bytes(),
+            mentions: self.mentions,
+            survey: self.survey,
         })
     }
 }

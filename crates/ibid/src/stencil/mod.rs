@@ -9,8 +9,8 @@ mod operators;
 mod parameters;
 mod places;
 
-pub(crate) use addresses::{AddressFacts, Class, Slots};
-pub(crate) use body::{Addresses, Scratch, SplitBody, Substitute, split, substitutions};
+pub(crate) use addresses::{AddressFacts, Class, Decision, Slots};
+pub(crate) use body::{Addresses, Scratch, Shape, SplitBody, Substitute, shape, substitutions};
 pub(crate) use facts::{ModuleFacts, TypeFacts};
 pub(crate) use key::Digest;
 pub use key::StencilKey;
@@ -32,19 +32,22 @@ use crate::fingerprint::Fingerprint;
 /// compile to equal code.
 ///
 /// For a WebAssembly function it is the *stencil's body* — the function's bytes,
-/// with every direct call's callee, every block's type index and every address that the use
-/// analysis allows replaced by a slot, numbered by first appearance — and the *facts*: for
+/// with every direct call's callee and every block's type index replaced by a slot, numbered by
+/// first appearance, and every constant that may be an address by zeros — and the *facts*: for
 /// everything that the body refers to outside itself, what the translation reads about it, but
-/// for where in the instance it lies if that is a slot too. Offsets in the stencil's body are the
+/// for where in the instance it lies if that is a slot too; and for each such constant the slot
+/// that the use analysis allows, or its number. Offsets in the stencil's body are the
 /// coordinates of [`RelSourceLoc`].
 ///
 /// For a trampoline the body is empty and the facts say which kind it is and the
 /// signature that it adapts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FunctionStencil {
-    pub(crate) kind: StencilKind,
-    pub(crate) body: Vec<u8>,
-    pub(crate) facts: Vec<u8>,
+    kind: StencilKind,
+    body: Vec<u8>,
+    facts: Vec<u8>,
+    /// Facts from here on say which constants and places are slots.
+    decided: usize,
 }
 
 /// What a stencil compiles to; part of its key.
@@ -64,41 +67,79 @@ pub(crate) enum StencilKind {
 }
 
 impl FunctionStencil {
-    pub(crate) fn trampoline(kind: StencilKind, facts: Writer) -> FunctionStencil {
+    fn new(kind: StencilKind, body: Vec<u8>, mut facts: Vec<u8>, decided: &[u8]) -> Self {
+        let shape = facts.len();
+        facts.extend_from_slice(decided);
         FunctionStencil {
             kind,
-            body: Vec::new(),
-            facts: facts.into_bytes(),
+            body,
+            facts,
+            decided: shape,
         }
     }
 
-    /// The function's bytes with slots in place of callees and of blocks' types.
+    pub(crate) fn trampoline(kind: StencilKind, facts: Writer) -> FunctionStencil {
+        FunctionStencil::new(kind, Vec::new(), facts.into_bytes(), &[])
+    }
+
+    /// The function's bytes with slots in place of callees and of blocks' types, and zeros where
+    /// constants may be addresses.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// What the translation reads about all that the body refers to, encoded.
+    /// What the translation reads about all that the body refers to, and which of the constants
+    /// are addresses, encoded.
     pub fn facts(&self) -> &[u8] {
         &self.facts
     }
 
     /// The key of this stencil for the compiler that `fingerprint` stands for.
     pub(crate) fn key(&self, fingerprint: &Fingerprint) -> StencilKey {
-        key_of(fingerprint, self.kind, &self.body, &self.facts)
+        let (facts, decided) = self.facts.split_at(self.decided);
+        let shape = ShapeKey::of(fingerprint, self.kind, &self.body, facts);
+        shape.stencil(fingerprint, decided)
     }
 }
 
-/// The key of the stencil with these parts.
-pub(crate) fn key_of(
-    fingerprint: &Fingerprint,
-    kind: StencilKind,
-    body: &[u8],
-    facts: &[u8],
-) -> StencilKey {
-    let mut hasher = fingerprint.hasher("stencil");
-    hasher.update(&[kind as u8]);
-    hasher.update(&(body.len() as u64).to_le_bytes());
-    hasher.update(body);
-    hasher.update(facts);
-    StencilKey(*hasher.finalize().as_bytes())
+/// The digest of a stencil but for which constants and places are slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShapeKey([u8; 32]);
+
+impl ShapeKey {
+    /// That of a function.
+    pub(crate) fn of_function(fingerprint: &Fingerprint, shape: &Shape) -> ShapeKey {
+        ShapeKey::of(
+            fingerprint,
+            StencilKind::Function,
+            &shape.body,
+            &shape.facts,
+        )
+    }
+
+    fn of(fingerprint: &Fingerprint, kind: StencilKind, body: &[u8], facts: &[u8]) -> ShapeKey {
+        let mut hasher = fingerprint.hasher("shape");
+        hasher.update(&[kind as u8]);
+        hasher.update(&(body.len() as u64).to_le_bytes());
+        hasher.update(body);
+        hasher.update(facts);
+        ShapeKey(*hasher.finalize().as_bytes())
+    }
+
+    /// The key of the stencil with this shape of which `decided` says what is a slot.
+    pub(crate) fn stencil(&self, fingerprint: &Fingerprint, decided: &[u8]) -> StencilKey {
+        let mut hasher = fingerprint.hasher("stencil");
+        hasher.update(&self.0);
+        hasher.update(decided);
+        StencilKey(*hasher.finalize().as_bytes())
+    }
+
+    /// The key of what is on record of how slots were found, where `memories` is what the module
+    /// says of its memories.
+    pub(crate) fn record(&self, fingerprint: &Fingerprint, memories: &Digest) -> [u8; 32] {
+        let mut hasher = fingerprint.hasher("record");
+        hasher.update(&self.0);
+        hasher.update(&memories.0);
+        *hasher.finalize().as_bytes()
+    }
 }

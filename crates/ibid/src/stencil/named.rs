@@ -91,7 +91,10 @@ define_facts! {
     BranchHints,
     /// The widths of replaced operators, where there are branch hints.
     HintedWidths,
-    /// Which constants are addresses, and which of them are equal.
+    /// Where constants are that may be addresses, of which classes they are, and which of them are
+    /// equal.
+    Mentions,
+    /// Which of these are slots, and the numbers of those that are none.
     AddressSlots,
     /// Where in the instance imported callees, tables and globals lie.
     Places,

@@ -242,12 +242,12 @@ impl Walk<'_> {
         self.literal(value);
         match value.kept() {
             Value::Address { slot, addend } => {
-                let value = i64::from(self.values[slot as usize]) + i64::from(addend);
+                let value = self.value(slot) + i64::from(addend);
                 self.fates.number(value);
                 Value::Const(value)
             }
             Value::Sum { slot, bound, exact } => {
-                let address = i64::from(self.values[slot as usize]);
+                let address = self.value(slot);
                 match exact {
                     Some(exact) => self.made([address + i64::from(exact)].into_iter()),
                     None => Value::Derived(magnitude(address).saturating_add(bound)),

@@ -1,8 +1,9 @@
 //! What a module says that decides which of its constants may be addresses.
 
 use super::SMALLEST;
+use crate::bytes::Writer;
+use crate::stencil::Digest;
 use target_lexicon::Architecture;
-use wasmparser::MemArg;
 use wasmtime_environ::{Memory, MemoryKind, MemoryTunables, Module, Tunables};
 
 /// Constants from here on are no addresses: with what is folded into them they must stay
@@ -19,6 +20,8 @@ pub(crate) struct AddressFacts {
     start: u64,
     end: u64,
     memories: Vec<MemoryFacts>,
+    /// Of what is said of the memories here.
+    pub(crate) digest: Digest,
 }
 
 /// What decides how an access to a memory is checked.
@@ -57,6 +60,7 @@ impl AddressFacts {
         AddressFacts {
             start: slots.unwrap_or(0).max(SMALLEST.into()),
             end: end.unwrap_or(0).min(HIGHEST),
+            digest: digest(&memories),
             memories,
         }
     }
@@ -75,40 +79,36 @@ impl AddressFacts {
 
     /// Whether an access always traps, whatever its index is: what follows is not translated.
     /// `None` if that depends on its size.
-    pub(crate) fn is_beyond(&self, access: &MemArg) -> Option<bool> {
-        let memory = self.memories.get(access.memory as usize)?;
-        if access.offset >= memory.largest {
+    pub(crate) fn is_beyond(&self, memory: u32, offset: u64) -> Option<bool> {
+        let memory = self.memories.get(memory as usize)?;
+        if offset >= memory.largest {
             Some(true)
         } else {
-            let end = access.offset.checked_add(LARGEST_ACCESS)?;
+            let end = offset.checked_add(LARGEST_ACCESS)?;
             (end <= memory.largest).then_some(false)
         }
     }
 
     /// Whether an access to the memory at a constant index needs no check of bounds: the
     /// memory is never smaller.
-    pub(crate) fn is_within(&self, access: &MemArg, index: i64) -> bool {
-        let Some(memory) = self.memories.get(access.memory as usize) else {
+    pub(crate) fn is_within(&self, memory: u32, offset: u64, index: i64) -> bool {
+        let Some(memory) = self.memories.get(memory as usize) else {
             return false;
         };
         u64::try_from(index)
             .ok()
-            .and_then(|index| {
-                index
-                    .checked_add(access.offset)?
-                    .checked_add(LARGEST_ACCESS)
-            })
+            .and_then(|index| index.checked_add(offset)?.checked_add(LARGEST_ACCESS))
             .is_some_and(|end| end <= memory.least)
     }
 
     /// Whether a check of an access with a larger offset than those that need none compares
     /// the index with the offset's complement.
-    pub(crate) fn is_complement_checked(&self, access: &MemArg) -> bool {
-        let memory = self.memories.get(access.memory as usize);
+    pub(crate) fn is_complement_checked(&self, memory: u32, offset: u64) -> bool {
+        let facts = self.memories.get(memory as usize);
         // Near the limit it depends on the size of the access.
-        let far = |limit: u32| access.offset > u64::from(limit) + LARGEST_ACCESS;
-        memory.is_some_and(|memory| memory.complement && memory.unchecked.is_some_and(far))
-            && self.is_within(access, 0)
+        let far = |limit: u32| offset > u64::from(limit) + LARGEST_ACCESS;
+        facts.is_some_and(|memory| memory.complement && memory.unchecked.is_some_and(far))
+            && self.is_within(memory, offset, 0)
     }
 
     /// Whether indices of the first memory are 32 bits wide and its accesses mostly unchecked.
@@ -132,6 +132,23 @@ impl AddressFacts {
         let first = first.map_or(0, |limit| limit + LARGEST_ACCESS as u32 + 1);
         (first, last as u32)
     }
+}
+
+fn digest(memories: &[MemoryFacts]) -> Digest {
+    let mut out = Writer::default();
+    for memory in memories {
+        let MemoryFacts {
+            least,
+            largest,
+            unchecked,
+            complement,
+        } = memory;
+        out.raw(&least.to_le_bytes());
+        out.raw(&largest.to_le_bytes());
+        out.raw(&[u8::from(unchecked.is_some()), u8::from(*complement)]);
+        out.word(unchecked.unwrap_or(0));
+    }
+    Digest::of("memories", out.as_bytes())
 }
 
 /// Whether a number's ones are all next to each other: the compiler makes such numbers of its

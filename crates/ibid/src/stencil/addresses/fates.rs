@@ -62,7 +62,18 @@ impl Fates {
         }
     }
 
-    fn root(&self, mut slot: u32) -> u32 {
+    /// What was found out before, without the numbers.
+    pub(super) fn found(same: Vec<u32>, literal: Vec<bool>, reach: Vec<u32>) -> Fates {
+        Fates {
+            same,
+            literal,
+            reach,
+            ..Fates::new(0, 0..0)
+        }
+    }
+
+    /// The slot that stands for all of the same fate.
+    pub(super) fn root(&self, mut slot: u32) -> u32 {
         while self.same[slot as usize] != slot {
             slot = self.same[slot as usize];
         }
@@ -128,6 +139,9 @@ impl Fates {
         let mut others = std::mem::take(&mut self.others);
         let made = i64::from(self.made);
         others.push((-made, made));
+        join_overlapping(&mut others);
+        self.large.sort_unstable();
+        self.large.dedup();
         Numbers {
             constants,
             folded,
@@ -149,8 +163,9 @@ impl Fates {
     pub(super) fn number(&mut self, value: i64) {
         let narrow = value as u32;
         let mut number = |number: i64| {
-            if self.range.contains(&number) {
-                self.others.push((number - 1, number + 1));
+            let around = (number - 1, number + 1);
+            if self.range.contains(&number) && self.others.last() != Some(&around) {
+                self.others.push(around);
             }
             if (super::LARGE.into()..HIGHEST).contains(&number) {
                 self.large.push(number as u32);
@@ -169,4 +184,16 @@ impl Fates {
         let complement = number.wrapping_neg();
         self.others.push((complement, complement));
     }
+}
+
+/// Makes ranges that overlap one, and sorts them.
+fn join_overlapping(ranges: &mut Vec<(i64, i64)>) {
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, kept| {
+        let overlap = next.0 <= kept.1;
+        if overlap {
+            kept.1 = kept.1.max(next.1);
+        }
+        overlap
+    });
 }

@@ -14,6 +14,7 @@ use super::survey::{Loop, global_bit};
 use super::value::{ANY, Value, magnitude};
 use crate::stencil::facts::{GlobalRead, ModuleFacts};
 use rustc_hash::FxHashSet;
+use std::ops::Range;
 use std::rc::Rc;
 use wasmparser::{BlockType, BrTable, MemArg, Operator, VisitOperator, VisitSimdOperator};
 
@@ -41,6 +42,30 @@ pub(crate) struct Buffers {
     sets: Sets,
 }
 
+/// The addresses of candidates. What a walk finds out depends on those alone that it reads.
+pub(super) struct Values<'w> {
+    numbers: &'w [u32],
+    /// The largest constant that may be folded into each.
+    windows: &'w [u32],
+    read: &'w mut [bool],
+}
+
+impl<'w> Values<'w> {
+    /// `windows` and `read` have a place for each of `numbers`.
+    pub(super) fn new(numbers: &'w [u32], windows: &'w [u32], read: &'w mut [bool]) -> Values<'w> {
+        Values {
+            numbers,
+            windows,
+            read,
+        }
+    }
+
+    fn read(&mut self, slot: u32) -> u32 {
+        self.read[slot as usize] = true;
+        self.numbers[slot as usize]
+    }
+}
+
 /// What a walk has found out.
 pub(super) struct Walked {
     pub(super) fates: Fates,
@@ -56,9 +81,7 @@ pub(super) struct Walk<'w> {
     /// By mention.
     slots: &'w [u32],
     /// By slot: its address.
-    pub(super) values: &'w [u32],
-    /// By slot: the largest constant that may be folded into it.
-    windows: &'w [u32],
+    values: Values<'w>,
     loops: &'w [Loop],
     unchanged: &'w mut Unchanged,
     pub(super) fates: Fates,
@@ -106,13 +129,29 @@ enum Stored {
     Nothing,
     Value {
         wide: bool,
-        offset: u64,
+        offset: Offset,
         /// The address may be a constant.
         fixed: bool,
         value: Value,
     },
     /// A copy: a load may be given this, or what the copy read from memory.
     Copied(Value),
+}
+
+/// The offset of an access. A candidate is never equal to what is none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offset {
+    Known(u64),
+    Candidate(u32),
+}
+
+/// The immediates of an access.
+#[derive(Clone, Copy)]
+struct Access {
+    memory: u32,
+    offset: Offset,
+    /// No bounds are checked, whatever the index is. Of candidates, their class says so.
+    unchecked: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -152,15 +191,13 @@ impl<'w> Walk<'w> {
     pub(super) fn new(
         facts: &'w ModuleFacts,
         slots: &'w [u32],
-        (values, windows): (&'w [u32], &'w [u32]),
+        values: Values<'w>,
+        range: Range<i64>,
         loops: &'w [Loop],
         unchanged: &'w mut Unchanged,
         buffers: Buffers,
     ) -> Walk<'w> {
-        let smallest = values.iter().copied().min().unwrap_or(0);
-        let largest = values.iter().copied().max().unwrap_or(0);
-        let window = i64::from(super::WINDOW);
-        let range = i64::from(smallest) - window..i64::from(largest) + window;
+        let candidates = values.numbers.len();
         let Buffers {
             stack,
             locals,
@@ -172,10 +209,9 @@ impl<'w> Walk<'w> {
             addresses: &facts.addresses,
             slots,
             values,
-            windows,
             loops,
             unchanged,
-            fates: Fates::new(windows.len(), range),
+            fates: Fates::new(candidates, range),
             next_mention: 0,
             next_loop: 0,
             frames: Vec::new(),
@@ -319,14 +355,42 @@ impl<'w> Walk<'w> {
             }
             _ => {
                 self.fates.literal(slot);
-                self.number(i64::from(self.values[slot as usize]).wrapping_add(addend))
+                let address = self.value(slot);
+                self.number(address.wrapping_add(addend))
             }
+        }
+    }
+
+    /// The slot's address, on which what the walk finds out depends from now on.
+    pub(super) fn value(&mut self, slot: u32) -> i64 {
+        self.values.read(slot).into()
+    }
+
+    /// The same of an offset.
+    fn offset(&mut self, offset: Offset) -> u64 {
+        match offset {
+            Offset::Known(offset) => offset,
+            Offset::Candidate(slot) => self.values.read(slot).into(),
+        }
+    }
+
+    /// Takes the mention of an access, if its offset is one.
+    fn immediates(&mut self, memarg: &MemArg) -> Access {
+        let candidate = self.addresses.is_candidate(memarg.offset);
+        Access {
+            memory: memarg.memory,
+            offset: if candidate {
+                Offset::Candidate(self.mention())
+            } else {
+                Offset::Known(memarg.offset)
+            },
+            unchecked: self.addresses.is_unchecked(memarg.memory, memarg.offset),
         }
     }
 
     /// The largest constant that may be folded into any slot of the same fate.
     fn window(&self, slot: u32) -> u32 {
-        self.windows.get(slot as usize).copied().unwrap_or(0)
+        self.values.windows.get(slot as usize).copied().unwrap_or(0)
     }
 
     /// A slot's address and something else, in which a constant of up to `bound` may be, all
@@ -338,7 +402,7 @@ impl<'w> Walk<'w> {
             return Value::Sum { slot, bound, exact };
         }
         self.fates.literal(slot);
-        let address = self.values[slot as usize];
+        let address = self.values.read(slot);
         if let Some(exact) = exact {
             return self.made([exact.wrapping_add(address.into())].into_iter());
         }
@@ -398,27 +462,32 @@ impl<'w> Walk<'w> {
     }
 
     /// The address of an access. Returns whether it may be a constant.
-    fn access(&mut self, address: Value, memarg: &MemArg, size: Option<i32>) -> bool {
-        let candidate = self.addresses.is_candidate(memarg.offset);
-        let offset_slot = candidate.then(|| self.mention());
+    fn access(&mut self, address: Value, access: Access, size: Option<i32>) -> bool {
+        let Access {
+            memory, unchecked, ..
+        } = access;
+        let offset_slot = match access.offset {
+            Offset::Known(_) => None,
+            Offset::Candidate(slot) => Some(slot),
+        };
         if !self.live() {
             if let Some(slot) = offset_slot {
                 self.fates.literal(slot);
             }
             return true;
         }
-        let unchecked = self.addresses.is_unchecked(memarg.memory, memarg.offset);
         let fits = match address {
             Value::Address { slot, .. } | Value::Sum { slot, .. } => {
                 let window = u64::from(self.window(slot));
-                let near = memarg.offset.saturating_add(self.bound(address).into()) <= window;
+                let bound = self.bound(address);
+                let offset = self.offset(access.offset);
+                let near = offset.saturating_add(bound.into()) <= window;
                 if !unchecked || !near {
                     self.literal(address);
                 } else if let Value::Address { addend, .. } = address {
-                    self.fates.fold(slot, addend + memarg.offset as i32);
+                    self.fates.fold(slot, addend + offset as i32);
                 } else {
-                    let bound = self.bound(address) + memarg.offset as u32;
-                    self.fates.reach(slot, bound);
+                    self.fates.reach(slot, bound + offset as u32);
                 }
                 false
             }
@@ -430,17 +499,18 @@ impl<'w> Walk<'w> {
             | Value::Round(_)
             | Value::Over { .. }
             | Value::Set(Sets::ZERO | Sets::FLAG) => {
-                let checked =
-                    size.filter(|_| !unchecked && self.addresses.is_complement_checked(memarg));
-                if let (Some(slot), Some(size)) = (offset_slot, checked) {
+                let checked = size
+                    .zip(offset_slot)
+                    .filter(|_| !unchecked && self.is_complement_checked(access));
+                if let Some((size, slot)) = checked {
                     self.fates.check(slot, size);
                 }
                 unchecked || checked.is_some()
             }
             Value::Set(set) => {
                 if let Shown::Few(few) = self.sets.get(set) {
+                    let offset = self.offset(access.offset).cast_signed();
                     for number in few.numbers() {
-                        let offset = memarg.offset.cast_signed();
                         self.fates.number(number.wrapping_add(offset));
                     }
                 }
@@ -449,9 +519,8 @@ impl<'w> Walk<'w> {
             Value::Derived(_) => false,
             // As an index it is not negative.
             Value::Const(value) | Value::Direct(value) => {
-                if offset_slot.is_none() {
-                    self.fates
-                        .number(value.wrapping_add(memarg.offset.cast_signed()));
+                if let Offset::Known(offset) = access.offset {
+                    self.fates.number(value.wrapping_add(offset.cast_signed()));
                 }
                 let near = offset_slot.filter(|slot| magnitude(value) <= self.window(*slot));
                 if let Some(slot) = near {
@@ -460,7 +529,7 @@ impl<'w> Walk<'w> {
                 let direct = matches!(address, Value::Direct(_));
                 value >= 0
                     && near.is_some()
-                    && (unchecked || direct && self.addresses.is_within(memarg, value))
+                    && (unchecked || direct && self.is_within(access, value))
             }
         };
         if let Some(slot) = offset_slot
@@ -470,9 +539,16 @@ impl<'w> Walk<'w> {
         }
         let is_slot = fits && offset_slot.is_some();
         if !unchecked && !is_slot {
-            self.number_of_check(memarg, size);
+            self.number_of_check(access, size);
         }
-        match self.addresses.is_beyond(memarg) {
+        // An access that needs no check lies within the largest memory.
+        let beyond = if unchecked {
+            Some(false)
+        } else {
+            let offset = self.offset(access.offset);
+            self.addresses.is_beyond(memory, offset)
+        };
+        match beyond {
             Some(false) => {}
             Some(true) => self.stop(),
             None => self.fail(),
@@ -480,15 +556,26 @@ impl<'w> Walk<'w> {
         !address.is_never_constant()
     }
 
+    fn is_complement_checked(&mut self, access: Access) -> bool {
+        let offset = self.offset(access.offset);
+        self.addresses.is_complement_checked(access.memory, offset)
+    }
+
+    fn is_within(&mut self, access: Access, index: i64) -> bool {
+        let offset = self.offset(access.offset);
+        self.addresses.is_within(access.memory, offset, index)
+    }
+
     /// What a check of bounds compares with, or adds.
-    fn number_of_check(&mut self, memarg: &MemArg, size: Option<i32>) {
+    fn number_of_check(&mut self, access: Access, size: Option<i32>) {
         let sizes: &[i64] = match &size.map(i64::from) {
             Some(size) => &[*size],
             None => &[1, 2, 4, 8, 16],
         };
+        let offset = self.offset(access.offset).cast_signed();
         for size in sizes {
-            let end = memarg.offset.cast_signed().wrapping_add(*size);
-            if self.addresses.is_complement_checked(memarg) {
+            let end = offset.wrapping_add(*size);
+            if self.is_complement_checked(access) {
                 self.fates.complement(end);
             } else {
                 self.fates.number(end);
@@ -498,12 +585,13 @@ impl<'w> Walk<'w> {
 
     fn load(&mut self, wide: Option<bool>, size: i32, memarg: &MemArg) {
         let address = self.pop_if_live();
-        let fixed = self.access(address, memarg, Some(size));
+        let access = self.immediates(memarg);
+        let fixed = self.access(address, access, Some(size));
         if !self.live() {
             return;
         }
         let value = match (self.state.stored, wide) {
-            _ if memarg.memory != 0 => Value::Plain,
+            _ if access.memory != 0 => Value::Plain,
             (Stored::Nothing, _) | (_, None) => Value::Plain,
             (Stored::Copied(value), Some(_)) => value,
             (
@@ -515,7 +603,7 @@ impl<'w> Walk<'w> {
                 },
                 Some(wide),
             ) => {
-                let same = fixed || stored_fixed || offset == memarg.offset;
+                let same = fixed || stored_fixed || offset == access.offset;
                 if wide == stored_wide && (same || !self.is_narrow_memory()) {
                     self.forwarded(value)
                 } else {
@@ -535,21 +623,22 @@ impl<'w> Walk<'w> {
     fn store(&mut self, wide: Option<bool>, size: i32, memarg: &MemArg) {
         let value = self.pop_if_live();
         let address = self.pop_if_live();
-        let fixed = self.access(address, memarg, Some(size));
+        let access = self.immediates(memarg);
+        let fixed = self.access(address, access, Some(size));
         if !self.live() {
             return;
         }
         // A part of an address is stored from a register; with a sum, a load, an addition and
         // a store may become one instruction, which has room for small numbers only.
         let whole = wide.is_some() || matches!(value, Value::Address { .. });
-        if !whole || memarg.memory != 0 {
+        if !whole || access.memory != 0 {
             self.literal(value);
         }
-        if memarg.memory == 0 {
+        if access.memory == 0 {
             self.state.stored = match wide {
                 Some(wide) => Stored::Value {
                     wide,
-                    offset: memarg.offset,
+                    offset: access.offset,
                     fixed,
                     value,
                 },
@@ -1030,14 +1119,22 @@ impl<'w> Walk<'w> {
         if !self.live() || takes > 2 || first < self.height || self.stack.len() < takes {
             return false;
         }
+        let is_constant = |value: &Value| {
+            matches!(
+                value,
+                Value::Const(_) | Value::Direct(_) | Value::Address { .. }
+            )
+        };
+        if !self.stack[first..].iter().all(is_constant) {
+            return false;
+        }
         let mut constants = [0; 2];
         for (constant, value) in constants.iter_mut().zip(&self.stack[first..]) {
             *constant = match value {
-                Value::Const(value) | Value::Direct(value) => *value,
                 Value::Address { slot, addend } => {
-                    i64::from(self.values[*slot as usize]) + i64::from(*addend)
+                    i64::from(self.values.read(*slot)) + i64::from(*addend)
                 }
-                _ => return false,
+                value => value.constant().unwrap_or_default(),
             };
         }
         let Some(folded) = fold(operator, &constants[..takes]) else {
@@ -1068,15 +1165,22 @@ impl<'w> Walk<'w> {
 
     /// Atomic accesses check that the address is aligned. They are fences.
     fn atomic(&mut self, takes: u32, gives: u32, memarg: Option<&MemArg>) {
-        if memarg.is_some_and(|memarg| self.addresses.is_candidate(memarg.offset)) {
-            let slot = self.mention();
+        let access = memarg.map(|memarg| self.immediates(memarg));
+        if let Some(Access {
+            offset: Offset::Candidate(slot),
+            ..
+        }) = access
+        {
             self.fates.literal(slot);
         }
         self.generic(takes, gives, Value::Plain);
         if self.live() {
             self.state.stored = Stored::Nothing;
-            if memarg.is_some_and(|memarg| self.addresses.is_beyond(memarg) != Some(false)) {
-                self.fail();
+            if let Some(access) = access {
+                let offset = self.offset(access.offset);
+                if self.addresses.is_beyond(access.memory, offset) != Some(false) {
+                    self.fail();
+                }
             }
         }
     }
@@ -1089,11 +1193,12 @@ impl<'w> Walk<'w> {
                 address = self.pop();
             }
         }
-        self.access(address, memarg, None);
+        let access = self.immediates(memarg);
+        self.access(address, access, None);
         if !self.live() {
             return;
         }
-        if gives == 0 && memarg.memory == 0 {
+        if gives == 0 && access.memory == 0 {
             self.state.stored = Stored::Nothing;
         }
         for _ in 0..gives {

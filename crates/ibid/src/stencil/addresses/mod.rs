@@ -7,6 +7,7 @@ mod fates;
 mod flow;
 mod fold;
 mod numbers;
+mod record;
 mod survey;
 mod value;
 
@@ -16,7 +17,8 @@ pub(crate) use survey::{Survey, is_looked_at};
 
 use super::facts::ModuleFacts;
 use fates::{Fates, Numbers};
-use flow::{GaveUp, ROUNDS, Unchanged, Walk};
+use flow::{ROUNDS, Unchanged, Values, Walk};
+use record::Record;
 use rustc_hash::FxHashMap;
 use wasmparser::{FunctionBody, OperatorsReader, OperatorsReaderAllocations, VisitOperator};
 
@@ -96,50 +98,98 @@ impl Class {
     }
 }
 
-/// Finds the slots among `mentions`, which are those of the function `index`'s body, in
-/// order, and `survey` the survey of its operators. The body need not be valid.
+/// What is asked of a body: the one of the function `index`, whose `mentions` these are, in
+/// order, and `survey` the survey of its operators.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a, 'b> {
+    pub(crate) facts: &'a ModuleFacts,
+    pub(crate) index: u32,
+    pub(crate) body: &'a FunctionBody<'b>,
+    pub(crate) mentions: &'a [Mention],
+    pub(crate) survey: &'a Survey,
+}
+
+/// The slots of a body, and how they were found.
+pub(crate) struct Decision {
+    pub(crate) slots: Slots,
+    /// What was found out, unless that was on record.
+    pub(crate) record: Option<Vec<u8>>,
+}
+
+/// Finds the slots among the mentions of a body, which need not be valid; with what is on
+/// `record` of another one that is the same with its mentions abstracted, if that holds for this
+/// one, too.
 pub(crate) fn decide(
-    facts: &ModuleFacts,
-    index: u32,
-    body: &FunctionBody<'_>,
-    mentions: &[Mention],
-    survey: &Survey,
-    (control, buffers): (&mut OperatorsReaderAllocations, &mut Buffers),
-) -> Slots {
-    let candidates = Candidates::of(mentions);
+    asked: Asked<'_, '_>,
+    record: Option<&[u8]>,
+    memory: (&mut OperatorsReaderAllocations, &mut Buffers),
+) -> Decision {
+    let candidates = Candidates::of(asked.mentions);
     if candidates.values.len() > MOST_SLOTS {
-        return Slots::default();
+        return Decision {
+            slots: Slots::default(),
+            record: None,
+        };
     }
+    let known = record.and_then(|record| Record::read(record, &candidates.values));
+    let (found, record) = match known {
+        Some(known) => (known.found, None),
+        None => {
+            let record = walk(asked, &candidates, memory);
+            let bytes = record.write(&candidates.values);
+            (record.found, Some(bytes))
+        }
+    };
+    let slots = match found {
+        Some((fates, numbers)) => candidates.keep(fates, numbers, &asked.survey.large),
+        None => Slots::default(),
+    };
+    Decision { slots, record }
+}
+
+/// Walks over a body until it is known what becomes of each candidate.
+fn walk(
+    asked: Asked<'_, '_>,
+    candidates: &Candidates,
+    (control, buffers): (&mut OperatorsReaderAllocations, &mut Buffers),
+) -> Record {
+    let mut record = Record {
+        range: record::wide_range(&candidates.values),
+        read: vec![false; candidates.values.len()],
+        found: None,
+    };
+    let Some(locals) = locals(asked.body) else {
+        return record;
+    };
     // One half for what is folded into a constant, the other for its distance from the slot.
     let classes = candidates.classes.iter();
     let windows: Vec<u32> = classes.map(|class| class.window() / 2).collect();
-    let Some(locals) = locals(body) else {
-        return Slots::default();
-    };
     let mut unchanged = Unchanged::default();
     for _ in 0..ROUNDS {
         let walk = Walk::new(
-            facts,
+            asked.facts,
             &candidates.of_mentions,
-            (&candidates.values, &windows),
-            &survey.loops,
+            Values::new(&candidates.values, &windows, &mut record.read),
+            record.range.clone(),
+            &asked.survey.loops,
             &mut unchanged,
             std::mem::take(buffers),
         );
-        let walked = walk.run(index, locals.iter().copied(), |walk| {
-            visit(body, control, walk).is_some()
+        let walked = walk.run(asked.index, locals.iter().copied(), |walk| {
+            visit(asked.body, control, walk).is_some()
         });
-        match walked {
-            Err(GaveUp) => return Slots::default(),
-            Ok(walked) => {
-                *buffers = walked.buffers;
-                if !walked.again {
-                    return candidates.keep(walked.fates, &survey.large);
-                }
-            }
+        let Ok(walked) = walked else {
+            return record;
+        };
+        *buffers = walked.buffers;
+        if !walked.again {
+            let mut fates = walked.fates;
+            let numbers = fates.numbers();
+            record.found = Some((fates, numbers));
+            return record;
         }
     }
-    Slots::default()
+    record
 }
 
 fn locals(body: &FunctionBody<'_>) -> Option<Vec<u32>> {
@@ -201,9 +251,8 @@ impl Candidates {
     }
 
     /// The slots that are left, numbered anew.
-    fn keep(self, mut fates: Fates, large: &[u32]) -> Slots {
+    fn keep(self, mut fates: Fates, numbers: Numbers, large: &[u32]) -> Slots {
         self.mixed.iter().for_each(|number| fates.literal(*number));
-        let numbers = fates.numbers();
         let bases = self.gather(&mut fates, &numbers);
         self.part_from_literals(&mut fates);
         let Numbers {
@@ -284,7 +333,8 @@ impl Candidates {
         let checked = seen.checked.iter();
         numbers.extend(checked.map(|added| (-number(added), -number(added), added.0)));
         numbers.extend(seen.others.iter().map(|(start, end)| (*start, *end, NONE)));
-        numbers.sort_unstable();
+        // Mostly runs that are sorted already.
+        numbers.sort();
         numbers.dedup();
         let mut last: Option<(i64, u32)> = None;
         for (start, end, b) in numbers {

@@ -1,6 +1,6 @@
 //! The rules, one by one: which constants of a body are slots.
 
-use super::super::{Addresses, Scratch, Substitute, split, substitutions};
+use super::super::{Addresses, Scratch, Substitute, substitutions};
 use crate::fingerprint::EngineCompiler;
 use crate::module::Source;
 use crate::program::Program;
@@ -28,7 +28,11 @@ fn slots_with(config: &Config, text: &str) -> Vec<u32> {
     let scratch = &mut Scratch::default();
     let body = source.body(function);
     let (facts, mode) = (&source.facts, Addresses::Slots);
-    let split = split(facts, index, body, None, mode, scratch).unwrap();
+    let shape = super::super::shape(facts, index, body, None, mode, scratch).unwrap();
+    let decision = shape.decide(facts, index, body, None, scratch);
+    let again = shape.decide(facts, index, body, decision.record.as_deref(), scratch);
+    assert_eq!(again.slots, decision.slots, "from the record");
+    let split = shape.with(decision.slots);
     let addresses = split.parameters.addresses();
     let substituted = substitutions(facts, body, &split.slots, scratch).unwrap();
     let value = |substitute| match substitute {
