@@ -13,6 +13,7 @@
 //! | [`targets`] | what the figures have to be |
 //! | [`command`] | the `ibid` command as a whole, and its peak memory |
 //! | [`scaling`] | larger modules, fuller stores |
+//! | [`store`] | the store by itself: many entries, authentication, for Wasmtime's own cache |
 //! | [`report`] | Markdown, JSON, and plots |
 //!
 //! # How it measures
@@ -52,6 +53,8 @@ pub struct Benchmark {
     pub modules: Vec<scenarios::Outcome>,
     /// How rebuilds scale, if that was measured.
     pub scaling: Option<scaling::Scaling>,
+    /// The store by itself, if it was measured.
+    pub stores: Option<store::Stores>,
 }
 
 /// The release of Wasmtime that the workspace pins.

@@ -8,14 +8,26 @@ use crate::known::compile;
 use anyhow::{Context as _, Result, ensure};
 use ibid::{Compiler, Options};
 use ibid_store::{AuthenticationKey, CacheStore, DiskOptions, DiskStore, Entry, WriteBehind, gc};
+use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::{Config, Engine};
 
+/// What was found about the store by itself.
+#[derive(Debug, Serialize)]
+pub struct Stores {
+    /// A store of many entries.
+    pub entries: ManyEntries,
+    /// What authentication costs a rebuild, by module.
+    pub authentication: Vec<Authentication>,
+    /// What a store on disk gains for Wasmtime's incremental cache, by module.
+    pub for_wasmtime: Vec<ForWasmtime>,
+}
+
 /// What was measured of a store of many entries.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct ManyEntries {
     /// How many entries there are.
     pub entries: u64,
@@ -192,7 +204,7 @@ fn key(number: u64) -> [u8; 32] {
 }
 
 /// What authentication costs a rebuild after one body was edited.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Authentication {
     /// The module.
     pub name: String,
@@ -248,7 +260,7 @@ pub fn authentication(subject: &Subject, rounds: usize, at: &Path) -> Result<Aut
 }
 
 /// What a store on disk gains for Wasmtime's own incremental cache.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct ForWasmtime {
     /// The module.
     pub name: String,

@@ -6,6 +6,7 @@ mod test_module;
 use ibid_bench::edits::Edit;
 use ibid_bench::scaling::{Scaling, over_entries, over_size};
 use ibid_bench::scenarios::{self, Counts, Outcome, Scenario, Settings, Time};
+use ibid_bench::store::{self, Stores};
 use ibid_bench::{Benchmark, Machine, Subject, report};
 use test_module::{FUNCTIONS, test_module};
 use wasmtime::Engine;
@@ -112,6 +113,11 @@ fn the_report_is_well_formed() {
             size: vec![over_size("a & b", &subject.wasm, &sizes, 1, &engine, at, quiet).unwrap()],
             entries: vec![over_entries(&subject, &[500, 1000], 1, &engine, at, quiet).unwrap()],
         }),
+        stores: Some(Stores {
+            entries: store::many_entries(200_000, at, quiet).unwrap(),
+            authentication: vec![store::authentication(&subject, 1, at).unwrap()],
+            for_wasmtime: vec![store::for_wasmtime(&subject, 1, at).unwrap()],
+        }),
     };
     let out = at.join("report");
     report::write(&benchmark, &out).unwrap();
@@ -123,6 +129,9 @@ fn the_report_is_well_formed() {
     assert!(rows[0]["times_ms"]["cold"]["median"].as_f64().unwrap() > 0.0);
     let points = &json["scaling"]["entries"][0]["points"];
     assert_eq!(points[1]["entries"], 1000);
+    let stores = &json["stores"];
+    assert_eq!(stores["entries"]["entries"], 200_000);
+    assert_eq!(stores["for_wasmtime"][0]["name"], "newer");
 
     let markdown = read("bench.md");
     let mut columns = 0;

@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use ibid_bench::scaling::{Scaling, over_entries, over_size};
 use ibid_bench::scenarios::{self, Settings};
+use ibid_bench::store::{self, Stores};
 use ibid_bench::{Benchmark, Machine, Subject, report, targets};
 use wasmtime::Engine;
 
@@ -57,8 +58,13 @@ pub struct BenchOptions {
     #[arg(long)]
     scaling: bool,
 
+    /// Measure as well the store by itself: with ten million entries, with authentication, and for
+    /// Wasmtime's own incremental cache.
+    #[arg(long)]
+    store: bool,
+
     /// Leave out the scenarios.
-    #[arg(long, requires = "scaling")]
+    #[arg(long)]
     no_scenarios: bool,
 
     /// Where the report goes, and the stores while it is made.
@@ -82,7 +88,12 @@ pub fn run(options: &BenchOptions, out: &mut impl Write) -> Result<()> {
         machine: Machine::this()?,
         modules: Vec::new(),
         scaling: None,
+        stores: None,
     };
+    ensure!(
+        !options.no_scenarios || options.scaling || options.store,
+        "without the scenarios there is nothing to measure but with `--scaling` or `--store`"
+    );
     if !options.no_scenarios {
         let (chosen, components) = (options.modules(), options.components());
         let any = !chosen.is_empty() || !components.is_empty();
@@ -117,6 +128,9 @@ pub fn run(options: &BenchOptions, out: &mut impl Write) -> Result<()> {
     if options.scaling {
         benchmark.scaling = Some(options.scaling(&engine, started)?);
     }
+    if options.store {
+        benchmark.stores = Some(options.stores(&engine, started)?);
+    }
     report::write(&benchmark, &options.out)?;
     write!(out, "{}", report::markdown(&benchmark))?;
     writeln!(out, "\nwritten to {}", options.out.display())?;
@@ -150,6 +164,34 @@ impl BenchOptions {
             only => only.iter().any(|name| name == wrapped.module.name),
         };
         corpus::components().iter().filter(chosen).collect()
+    }
+
+    fn stores(&self, engine: &Engine, started: Instant) -> Result<Stores> {
+        let entries = if self.quick { 200_000 } else { 10_000_000 };
+        let (rounds, at) = (self.rounds(), &self.out);
+        let entries = store::many_entries(entries, at, &mut progress("the store", started))?;
+        let mut stores = Stores {
+            entries,
+            authentication: Vec::new(),
+            for_wasmtime: Vec::new(),
+        };
+        let modules = if self.quick {
+            &[SMALL][..]
+        } else {
+            &[SMALL, MIDDLE, LARGE]
+        };
+        for name in modules {
+            let subject = subject(named(name)?, engine)?;
+            let mut progress = progress(&subject.name, started);
+            progress("authentication");
+            // Rebuilds are short and their difference is small.
+            let authentication = store::authentication(&subject, 10 * rounds, at)?;
+            stores.authentication.push(authentication);
+            progress("Wasmtime's incremental cache");
+            let for_wasmtime = store::for_wasmtime(&subject, rounds.min(3), at)?;
+            stores.for_wasmtime.push(for_wasmtime);
+        }
+        Ok(stores)
     }
 
     fn scaling(&self, engine: &Engine, started: Instant) -> Result<Scaling> {

@@ -1,8 +1,10 @@
 //! The report in Markdown.
 
 use super::table::{NOTHING, Table};
+use crate::figures::Figure;
 use crate::scaling::Scaling;
 use crate::scenarios::{Outcome, Row, Scenario, Time};
+use crate::store::{BATCH, LOOKUPS, ManyEntries, Stores};
 use crate::targets::{self, Ratio, Verdict, three_digits};
 use crate::{Benchmark, Machine};
 
@@ -19,7 +21,83 @@ pub fn markdown(benchmark: &Benchmark) -> String {
     if let Some(scaling) = &benchmark.scaling {
         out.push_str(&of_scaling(scaling));
     }
+    if let Some(stores) = &benchmark.stores {
+        out.push_str(&of_stores(stores));
+    }
     out
+}
+
+/// The store by itself.
+fn of_stores(stores: &Stores) -> String {
+    let mut authentication = Table::new(vec![
+        "module".to_owned(),
+        "checksums ms".into(),
+        "authenticated ms".into(),
+        "more".into(),
+    ]);
+    for cost in &stores.authentication {
+        let ratio = cost.authenticated_ms.ratio(&cost.checksums_ms);
+        authentication.row(vec![
+            cost.name.clone(),
+            three_digits(cost.checksums_ms.median),
+            three_digits(cost.authenticated_ms.median),
+            format!("{:+.1} %", (ratio - 1.0) * 100.0),
+        ]);
+    }
+    let mut wasmtime = Table::new(vec![
+        "module".to_owned(),
+        "plain ms".into(),
+        "map, first process ms".into(),
+        "map, again in it ms".into(),
+        "disk, second process ms".into(),
+        "of the map's first".into(),
+    ]);
+    for gain in &stores.for_wasmtime {
+        let ratio = gain.disk_first_ms.ratio(&gain.map_first_ms);
+        wasmtime.row(vec![
+            gain.name.clone(),
+            three_digits(gain.plain_ms.median),
+            three_digits(gain.map_first_ms.median),
+            three_digits(gain.map_again_ms.median),
+            three_digits(gain.disk_first_ms.median),
+            percent(100.0 * ratio),
+        ]);
+    }
+    format!(
+        "\n## The store\n\n{}\nA rebuild after one body was edited, over a store with checksums and \
+         one whose entries are authenticated:\n\n{authentication}\nWasmtime's own incremental cache, \
+         over a map in memory and over a store on disk that another process has filled:\n\n{wasmtime}",
+        of_many_entries(&stores.entries)
+    )
+}
+
+fn of_many_entries(entries: &ManyEntries) -> String {
+    let most = |runs: &[f64]| runs.iter().copied().fold(0.0, f64::max);
+    let mut table = Table::new(vec!["", "median", "most"]);
+    let mut row = |what: String, figure: &Figure, unit: &str| {
+        let cell = |number| format!("{} {unit}", three_digits(number));
+        table.row(vec![what, cell(figure.median), cell(most(&figure.runs))]);
+    };
+    row("open".into(), &entries.open_ms, "ms");
+    let of = format!("of {LOOKUPS} in a snapshot");
+    row(format!("lookup, hit, {of}"), &entries.hit_us, "µs");
+    row(format!("lookup, miss, {of}"), &entries.miss_us, "µs");
+    row(format!("storing {BATCH} entries"), &entries.insert_ms, "ms");
+    row(
+        format!("storing {BATCH} while the rest is evicted"),
+        &entries.evicting_ms,
+        "ms",
+    );
+    format!(
+        "A store of {} entries, {} on disk, filled in {} s:\n\n{table}\nEach insertion evicted {} \
+         entries meanwhile. `gc` removed the remaining {} in {} s.\n",
+        entries.entries,
+        megabytes(entries.bytes_on_disk),
+        three_digits(entries.fill_seconds),
+        three_digits(entries.evicted),
+        entries.collected,
+        three_digits(entries.gc_seconds),
+    )
 }
 
 fn about(machine: &Machine) -> String {

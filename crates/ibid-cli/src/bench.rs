@@ -61,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             machine: Machine::this().map_err(|error| Failure::Input(error.to_string()))?,
             modules: vec![outcome],
             scaling: None,
+            stores: None,
         };
         output::print_line(&report::json(&benchmark).map_err(failed)?)
     } else {

@@ -126,7 +126,7 @@ const RETURN_CALL: u8 = 0x12;
 const HAS_MEMORY_INDEX: u32 = 1 << 6;
 
 /// In bytes: to analyse a shorter body takes no longer than to find a record of it.
-const SHORTEST_ON_RECORD: usize = 256;
+const SHORTEST_ON_RECORD: usize = 64;
 
 /// What stands for the encoding of an address.
 const CONSTANT: &[u8] = &[0; 4];

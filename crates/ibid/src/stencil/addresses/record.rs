@@ -233,7 +233,7 @@ mod tests {
         assert!(fates.is_literal(3) && !fates.is_literal(0));
         assert_eq!(fates.reach_of(2), 300);
         assert_eq!(numbers.constants, [(0, 8), (2, -8)]);
-        assert_eq!(numbers.others, [(-40, 40), (5599, 5601)]);
+        assert_eq!(numbers.others, [(-5601, -5599), (-40, 40), (5599, 5601)]);
         assert!(numbers.large.contains(&(1 << 25)));
         let gave_up = Record {
             found: None,
