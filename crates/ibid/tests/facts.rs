@@ -233,10 +233,18 @@ fn witnesses() -> Vec<Witness> {
         )),
         replaced(
             AddressSlots,
-            "(module (memory 2) (func $f (param i32 i32 i32))
-               (func (call $f (i32.const 70000) (i32.const 80000) (i32.const 70000))))",
-            "(i32.const 80000) (i32.const 70000)",
-            "(i32.const 80000) (i32.const 80000)",
+            "(module (memory 2) (func (param i32) (result i32)
+               (i32.div_u (local.get 0) (i32.const 70000))))",
+            "70000",
+            "80000",
+        ),
+        // Zeros stand for the address, and three of the others for `unreachable`.
+        witness(
+            Mentions,
+            "(module (memory 2) (func (result i32 i32)
+               i32.const 70000 i32.popcnt i32.const 0 unreachable unreachable unreachable))",
+            "(module (memory 2) (func (result i32 i32)
+               i32.const 0 unreachable unreachable unreachable i32.popcnt i32.const 70000))",
         ),
         witness(
             MemoryExported,
