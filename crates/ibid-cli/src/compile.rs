@@ -3,13 +3,11 @@
 use crate::input::{self, is_dash};
 use crate::output::{self, Output};
 use crate::progress::Progress;
-use crate::store::{CacheOptions, causes};
+use crate::store::CacheOptions;
 use crate::{Failure, human, warn};
 use clap::{Args, ValueEnum};
-use ibid::{CacheStore, Compiler, MemoryStore, Options, Report};
-use ibid_store::DiskStore;
+use ibid::{Compiler, Options, Report};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use wasmtime_cli_flags::CommonOptions;
 
 #[derive(Args)]
@@ -62,7 +60,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let output = destination(&arguments)?;
     let engine = input::engine(&mut arguments.wasmtime)?;
     let input = input::read(&arguments.input)?;
-    let (store, caching) = store(&arguments)?;
+    let (store, caching) = arguments.cache.store(arguments.no_cache)?;
 
     let progress = Progress::new();
     let mut options = Options::default();
@@ -120,27 +118,6 @@ fn destination(arguments: &Arguments) -> Result<Output, Failure> {
         }
     }
     Ok(output)
-}
-
-/// The store, and whether it outlives the command. A cache that cannot be opened is a
-/// warning and a compile without one.
-fn store(arguments: &Arguments) -> Result<(Arc<dyn CacheStore>, bool), Failure> {
-    let none = || Ok((Arc::new(MemoryStore::new()) as Arc<dyn CacheStore>, false));
-    if arguments.no_cache {
-        return none();
-    }
-    let options = arguments.cache.options()?;
-    let opened = arguments
-        .cache
-        .directory()
-        .and_then(|path| DiskStore::open_with(path, options).map_err(|error| causes(&error)));
-    match opened {
-        Ok(store) => Ok((Arc::new(store), true)),
-        Err(message) => {
-            warn(format!("{message}; compiling without a cache"));
-            none()
-        }
-    }
 }
 
 fn print(report: &Report, stats: Option<Stats>, output: &Output) -> Result<(), Failure> {

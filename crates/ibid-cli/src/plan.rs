@@ -5,7 +5,6 @@ use crate::{Failure, human, input, output};
 use clap::Args;
 use ibid::{Compiler, Options, Plan};
 use std::path::PathBuf;
-use std::sync::Arc;
 use wasmtime_cli_flags::CommonOptions;
 
 #[derive(Args)]
@@ -32,10 +31,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let engine = input::engine(&mut arguments.wasmtime)?;
     let wasm = input::read(&arguments.input)?;
-    let (_, store) = arguments.cache.open()?;
+    let (store, _) = arguments.cache.store(false)?;
     let mut options = Options::default();
     options.address_slots = !arguments.no_address_slots;
-    let compiler = Compiler::with_options(&engine, Arc::new(store), options);
+    let compiler = Compiler::with_options(&engine, store, options);
     let plan = compiler.plan(&wasm);
     let plan = plan.map_err(|error| input::refused(&arguments.input, &error))?;
     if arguments.json {

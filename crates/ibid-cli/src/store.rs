@@ -1,9 +1,10 @@
 //! The cache that the command line and the environment ask for.
 
-use crate::Failure;
+use crate::{Failure, warn};
 use clap::Args;
-use ibid_store::{AuthenticationKey, DiskOptions, DiskStore};
+use ibid_store::{AuthenticationKey, CacheStore, DiskOptions, DiskStore, MemoryStore};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Which cache, and how it is kept.
 #[derive(Args)]
@@ -55,6 +56,26 @@ impl CacheOptions {
         options.max_bytes = self.cache_size.unwrap_or(options.max_bytes);
         options.authentication = self.cache_key_file.as_deref().map(key).transpose()?;
         Ok(options)
+    }
+
+    /// The store for a compile, and whether it outlives the command. A cache that cannot be opened
+    /// is a warning and a compile without one.
+    pub(crate) fn store(&self, none: bool) -> Result<(Arc<dyn CacheStore>, bool), Failure> {
+        let memory = || (Arc::new(MemoryStore::new()) as Arc<dyn CacheStore>, false);
+        if none {
+            return Ok(memory());
+        }
+        let options = self.options()?;
+        let opened = self
+            .directory()
+            .and_then(|path| DiskStore::open_with(path, options).map_err(|error| causes(&error)));
+        match opened {
+            Ok(store) => Ok((Arc::new(store), true)),
+            Err(message) => {
+                warn(format!("{message}; compiling without a cache"));
+                Ok(memory())
+            }
+        }
     }
 
     /// The directory and the store in it, for commands that are about the cache.

@@ -312,12 +312,13 @@ impl Compiler {
             let parallel = incremental.engine.parallel;
             let (artifact, _) = incremental.entries().artifact(&wasm, parallel);
             if let Some((_, report)) = self.known_artifact(incremental, &artifact, &mut watch) {
+                let planning_ms = watch.total();
                 return Ok(Plan {
                     functions: report.functions,
                     trampolines: report.trampolines,
                     whole_artifact: true,
-                    estimated_ms: Some(watch.total()),
-                    planning_ms: watch.total(),
+                    estimated_ms: Some(planning_ms),
+                    planning_ms,
                     ..Plan::default()
                 });
             }

@@ -12,6 +12,7 @@ use heed::types::Bytes;
 use heed::{
     CommitOrAbort, CompactionOption, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls,
 };
+use std::fs::File;
 use std::path::Path;
 
 /// A table, as LMDB's named databases are called here.
@@ -125,10 +126,9 @@ impl Environment {
         txn.commit()
     }
 
-    /// Writes a copy to the file `path`, without the pages that are free.
-    pub(super) fn copy_to(&self, path: &Path) -> heed::Result<()> {
-        let copy = self.inner.copy_to_path(path, CompactionOption::Enabled)?;
-        Ok(copy.sync_all()?)
+    /// Writes a copy to `file`, without the pages that are free.
+    pub(super) fn copy_to(&self, file: &mut File) -> heed::Result<()> {
+        self.inner.copy_to_file(file, CompactionOption::Enabled)
     }
 
     /// The length of the data file, in bytes.

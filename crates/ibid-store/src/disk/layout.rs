@@ -103,11 +103,8 @@ pub(super) fn prepare_database_lock(database_directory: &Path) -> Result<(), Ope
         if path.try_exists()? {
             return Ok(());
         }
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options
+        let written = private::new_file()
+            .truncate(true)
             .open(&aside)
             .and_then(|mut file| {
                 file.write_all(&[0; DATABASE_LOCK_BYTES])?;
@@ -135,11 +132,7 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
 }
 
 fn locked(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    let file = private::new_file().truncate(false).open(path)?;
     file.lock()?;
     Ok(file)
 }
@@ -206,17 +199,20 @@ pub(super) fn discard_older(directory: &Path, rest: Duration) -> io::Result<()> 
     discard_doomed(directory)
 }
 
-/// Puts what `copy` makes of a database in its place: it gets the path of a new data file.
+/// Puts what `copy` makes of a database in its place: it gets a new data file.
 ///
 /// Other processes that have the store open go on with what they have, as with [`remove`].
 pub(super) fn replace(
     directory: &Path,
-    copy: impl FnOnce(&Path) -> io::Result<()>,
+    copy: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
     let database_directory = database_directory(directory);
     let compact = aside(&database_directory, COMPACT);
     make(&compact)?;
-    let replaced = copy(&data_file(&compact)).and_then(|()| {
+    let file = private::new_file().truncate(true).open(data_file(&compact));
+    let replaced = file.and_then(|mut file| {
+        copy(&mut file)?;
+        file.sync_all()?;
         // A process that ends between the two leaves no store, which is as good as an empty one.
         doom(&database_directory)?;
         fs::rename(&compact, &database_directory)

@@ -7,8 +7,17 @@
 //!
 //! Only Unix has these modes; elsewhere nothing is checked.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+
+/// How to make a file for its owner only.
+pub(super) fn new_file() -> OpenOptions {
+    let mut options = File::options();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
 
 /// What others may not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use super::error::OpenError;
 use super::layout;
 use super::private::Closed;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ pub(super) fn compact(directory: &Path, map_bytes: u64) -> io::Result<()> {
         let message = format!("{} is open in this process", directory.display());
         return Err(io::Error::new(ErrorKind::ResourceBusy, message));
     }
-    let copy = |path: &Path| environment.copy_to(path).map_err(io::Error::other);
+    let copy = |file: &mut File| environment.copy_to(file).map_err(io::Error::other);
     let replaced = layout::replace(&directory, copy);
     drop(open);
     replaced

@@ -66,7 +66,7 @@ fn what_was_found_is_promoted_even_if_generations_change_just_then() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_with_older_entries(directory.path());
     assert_eq!(found(&store, 0..20), 20);
-    assert_eq!(store.insert_many(entries(5000..5600)), 600);
+    assert_eq!(store.insert_many(entries(5000..5550)), 550);
     assert_eq!(store.statistics().unwrap().rotations, 2);
     assert_eq!(found(&store, 0..50), 20);
 }
