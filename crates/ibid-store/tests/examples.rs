@@ -36,7 +36,11 @@ fn cranelift_functions() {
 fn wasmtime_incremental() {
     let directory = tempfile::tempdir().unwrap();
     let module = directory.path().join("module.wat");
-    std::fs::write(&module, "(module (func) (func (param i32)) (func (param i64)))").unwrap();
+    std::fs::write(
+        &module,
+        "(module (func) (func (param i32)) (func (param i64)))",
+    )
+    .unwrap();
     let compile = || {
         let store = directory.path().join("store");
         run(example("wasmtime_incremental").args([&module, &store]))

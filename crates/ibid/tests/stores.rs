@@ -5,6 +5,7 @@ mod common;
 
 use common::{Oracle, RICH, compiled, difference};
 use ibid::{CacheStore, Compiler, MemoryStore, Options};
+use ibid_store::{Entry, FAMILY_BYTES, FAMILY_MARK};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,15 +91,106 @@ fn a_store_that_flips_bits() {
 
 #[test]
 fn a_store_that_hands_out_garbage() {
-    for kind in *b"secanp" {
+    for kind in *b"srbmanpt" {
         for byte in [0x00, 0x01, 0x7f, 0xff] {
             lied_to(move |_, key, honest| {
-                if key[0] == kind {
+                // Behind the mark and the name of the release's family.
+                if key[FAMILY_MARK.len() + FAMILY_BYTES] == kind {
                     honest.map(|value| vec![byte; value.len()])
                 } else {
                     honest
                 }
             });
+        }
+    }
+}
+
+/// Hands out what was stored, but for one byte of one entry.
+#[derive(Debug)]
+struct Flipping {
+    entries: Vec<Entry>,
+    /// Of which entry, and which byte.
+    flipped: (usize, usize),
+    /// It says that entries are intact.
+    vouches: bool,
+}
+
+impl CacheStore for Flipping {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let found = self.entries.iter().position(|entry| entry.key == key)?;
+        let mut value = self.entries[found].value.clone();
+        if found == self.flipped.0 {
+            value[self.flipped.1] ^= 0x11;
+        }
+        Some(value.into())
+    }
+
+    fn insert(&self, _: &[u8], _: Vec<u8>) -> bool {
+        false
+    }
+
+    fn is_checked(&self) -> bool {
+        self.vouches
+    }
+}
+
+/// Keeps what is inserted, in order.
+#[derive(Debug, Default)]
+struct Keeping(std::sync::Mutex<Vec<Entry>>);
+
+impl CacheStore for Keeping {
+    fn get(&self, _: &[u8]) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        let key = key.to_vec();
+        self.0.lock().unwrap().push(Entry { key, value });
+        true
+    }
+}
+
+/// Every byte of every entry in turn: the artifact is right; and if the store vouches for what it
+/// hands out, so that nobody looks, nothing panics.
+#[test]
+fn a_store_that_flips_each_byte_in_turn() {
+    let engine = Engine::default();
+    let wasm = wat::parse_str(
+        r#"(module (import "a" "f" (func $f (param i32))) (memory 2) (table 2 funcref)
+            (data (i32.const 70000) "here") (global $g (mut i32) (i32.const 0))
+            (func (export "e") (param i32 i64)
+              (call $f (i32.load (i32.const 70000))) (global.set $g (local.get 0))
+              (call_indirect (param i32) (i32.const 70004) (local.get 0))
+              (i64.store offset=70016 (local.get 0) (i64.div_u (local.get 1) (i64.const 3)))))"#,
+    )
+    .unwrap();
+    let plain = engine.precompile_module(&wasm).unwrap();
+    let kept = Arc::new(Keeping::default());
+    let compiler = Compiler::with_options(&engine, kept.clone(), Options::default());
+    compiler.compile(&wasm).unwrap().store();
+    let entries = std::mem::take(&mut *kept.0.lock().unwrap());
+    // The bundle would be found before the entries that it is made of.
+    let is_bundle = |entry: &Entry| entry.key[FAMILY_MARK.len() + FAMILY_BYTES] == b'b';
+    let others: Vec<Entry> = entries.iter().filter(|e| !is_bundle(e)).cloned().collect();
+    assert!(others.len() + 1 == entries.len());
+    let mut options = Options::default();
+    options.whole_artifacts = false;
+    for entries in [entries, others] {
+        for entry in 0..entries.len() {
+            for byte in 0..entries[entry].value.len() {
+                for vouches in [false, true] {
+                    let store = Arc::new(Flipping {
+                        entries: entries.clone(),
+                        flipped: (entry, byte),
+                        vouches,
+                    });
+                    let compiler = Compiler::with_options(&engine, store, options.clone());
+                    let compiled = compiler.compile(&wasm);
+                    if !vouches {
+                        assert!(compiled.unwrap().artifact() == plain, "{entry} {byte}");
+                    }
+                }
+            }
         }
     }
 }
