@@ -351,6 +351,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let measured = many_entries(200_000, directory.path(), &mut |_| {}).unwrap();
         assert_eq!(measured.entries, 200_000);
-        assert!(measured.evicted > 0.0 && measured.collected > 100_000);
+        // How many went with which depends on the machine's speed.
+        let insertions = measured.evicting_ms.runs.len() as f64;
+        assert!(measured.evicted > 0.0);
+        assert!(measured.evicted * insertions + measured.collected as f64 > 100_000.0);
     }
 }

@@ -37,7 +37,7 @@ pub use generate::module;
 pub use oracle::{Difference, Disagreement, Oracle, Outcome, agree, compiled, difference, message};
 pub use random::Random;
 pub use rich::RICH;
-pub use store::OpenStore;
+pub use store::{OpenStore, kind};
 pub use tally::Tally;
 
 #[global_allocator]

@@ -1,7 +1,7 @@
 //! A store whose entries can be seen, and damaged.
 
 use crate::random::Random;
-use ibid_store::CacheStore;
+use ibid_store::{CacheStore, FAMILY_BYTES, FAMILY_MARK};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,9 @@ pub struct OpenStore(Mutex<Entries>);
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// Where the kind stands in a key.
+const KIND: usize = FAMILY_MARK.len() + FAMILY_BYTES;
+
 /// The length of the checksum behind a value (`crates/ibid/src/entries.rs`).
 const CHECKSUM: usize = 16;
 
@@ -23,14 +26,19 @@ const PROBE: u8 = b'p';
 const CLIF: u8 = b'c';
 
 impl OpenStore {
-    /// The entries, by key; the first byte of a key is the kind.
+    /// The entries, by key; see [`kind`].
     pub fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets everything but that the self-check passed.
     pub fn forget(&self) {
-        self.entries().retain(|key, _| key[0] == PROBE);
+        self.entries().retain(|key, _| kind(key) == PROBE);
+    }
+
+    /// Forgets all entries of this kind.
+    pub fn forget_kind(&self, forgotten: u8) {
+        self.entries().retain(|key, _| kind(key) != forgotten);
     }
 
     /// Puts an entry there that ibid takes for its own.
@@ -63,7 +71,7 @@ impl OpenStore {
         let values: Vec<Vec<u8>> = entries.values().map(|value| payload(value)).collect();
         let mut forged = 0;
         for (key, value) in entries.iter_mut() {
-            if ![PROBE, CLIF].contains(&key[0]) && random.one_in(one_in) {
+            if ![PROBE, CLIF].contains(&kind(key)) && random.one_in(one_in) {
                 let before = value.clone();
                 *value = payload(value);
                 garble(random, value, &values);
@@ -73,6 +81,12 @@ impl OpenStore {
         }
         forged
     }
+}
+
+/// The kind of the entry under `key`: the byte behind the name of the release's family
+/// (`crates/ibid/src/entries.rs`).
+pub fn kind(key: &[u8]) -> u8 {
+    key[KIND]
 }
 
 /// Appends the checksum that ibid expects of an entry.

@@ -436,7 +436,7 @@ fn set_length(file: &Path, length: u64) {
 }
 
 fn data_file(cache: &Path) -> PathBuf {
-    cache.join("v1/data.mdb")
+    cache.join("v2/data.mdb")
 }
 
 #[test]
@@ -475,11 +475,11 @@ fn a_database_of_another_version() {
     type Rubbish<'f> = (&'static str, &'f dyn Fn(&Path));
     let rubbish: [Rubbish<'_>; 5] = [
         ("text", &|cache| {
-            fs::create_dir_all(cache.join("v1")).unwrap();
+            fs::create_dir_all(cache.join("v2")).unwrap();
             fs::write(data_file(cache), "something else").unwrap();
         }),
         ("zeros", &|cache| {
-            fs::create_dir_all(cache.join("v1")).unwrap();
+            fs::create_dir_all(cache.join("v2")).unwrap();
             fs::write(data_file(cache), vec![0; 100_000]).unwrap();
         }),
         ("a directory for the data", &|cache| {
@@ -487,7 +487,7 @@ fn a_database_of_another_version() {
         }),
         ("a file for the directory", &|cache| {
             fs::create_dir_all(cache).unwrap();
-            fs::write(cache.join("v1"), "").unwrap();
+            fs::write(cache.join("v2"), "").unwrap();
         }),
         ("a directory for the lock", &|cache| {
             fs::create_dir_all(cache.join("store.lock")).unwrap();
@@ -496,7 +496,21 @@ fn a_database_of_another_version() {
     for (name, make) in rubbish {
         let cache = sandbox.path(name);
         make(&cache);
+        close(&cache);
         sandbox.compiles_with_a_warning(&wasm, &cache);
+    }
+}
+
+/// Closes what is at `path` and in it to others, so that it is not refused for that.
+fn close(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let is_directory = path.is_dir();
+    let mode = if is_directory { 0o700 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    if is_directory {
+        for entry in fs::read_dir(path).unwrap() {
+            close(&entry.unwrap().path());
+        }
     }
 }
 
@@ -513,7 +527,7 @@ fn times_that_make_no_sense() {
         SystemTime::now() + decades,
         SystemTime::now() - Duration::from_secs(3600),
     ] {
-        for file in ["store.lock", "v1/data.mdb", "v1/lock.mdb", "v1", "."] {
+        for file in ["store.lock", "v2/data.mdb", "v2/lock.mdb", "v2", "."] {
             let file = File::open(cache.join(file)).unwrap();
             file.set_modified(time).unwrap();
         }

@@ -163,9 +163,11 @@ impl Fates {
     pub(super) fn number(&mut self, value: i64) {
         let narrow = value as u32;
         let mut number = |number: i64| {
-            let around = (number - 1, number + 1);
-            if self.range.contains(&number) && self.others.last() != Some(&around) {
-                self.others.push(around);
+            if self.range.contains(&number) {
+                let around = (number - 1, number + 1);
+                if self.others.last() != Some(&around) {
+                    self.others.push(around);
+                }
             }
             if (super::LARGE.into()..HIGHEST).contains(&number) {
                 self.large.push(number as u32);
