@@ -21,15 +21,16 @@ pub(crate) fn map<T: Send, S: Send, R: Send>(
     }
 }
 
-/// The same where one item may take as long as many others: each is a task of its own. The
-/// first are begun first.
+/// The same where one item may take as long as many others: whoever is free takes the next one,
+/// so that the first are begun first, and nobody waits long at the end if those were the longest.
+/// The results are in the order in which they were ready.
 pub(crate) fn map_each<T: Send, R: Send>(
     parallel: bool,
     items: Vec<T>,
     f: impl Fn(T) -> R + Send + Sync,
 ) -> Vec<R> {
     if parallel && items.len() > 1 {
-        items.into_par_iter().with_max_len(1).map(f).collect()
+        items.into_iter().par_bridge().map(f).collect()
     } else {
         items.into_iter().map(f).collect()
     }
