@@ -307,11 +307,12 @@ impl Compiler {
                 });
             }
         };
-        let mut watch = Stopwatch::start();
+        let watch = Stopwatch::start();
         if self.whole_artifacts() {
             let parallel = incremental.engine.parallel;
             let (artifact, _) = incremental.entries().artifact(&wasm, parallel);
-            if let Some((_, report)) = self.known_artifact(incremental, &artifact, &mut watch) {
+            let known = self.with_known(incremental, &artifact, |whole| whole.report());
+            if let Some(report) = known {
                 let planning_ms = watch.total();
                 return Ok(Plan {
                     functions: report.functions,
@@ -417,23 +418,26 @@ impl Compiler {
         key: &EntryKey,
         watch: &mut Stopwatch,
     ) -> Option<(Vec<u8>, Report)> {
-        let snapshot = self.store.snapshot();
-        let value = incremental.entries.open(key, snapshot.get(key)?)?;
-        let whole = WholeArtifact::read(&value).ok()?;
-        let mut report = Report {
-            whole_artifact: true,
-            ..Report::default()
+        let copy = |whole: &WholeArtifact<'_>| {
+            let artifact = parallel::copy(incremental.engine.parallel, whole.artifact);
+            (artifact, whole.report())
         };
-        report.functions.total = whole.functions.into();
-        report.functions.exact_body = whole.functions.into();
-        report.trampolines.total = whole.trampolines.into();
-        report.trampolines.exact_body = whole.trampolines.into();
-        report.code_bytes.total = whole.code_bytes;
-        report.code_bytes.reused = whole.code_bytes;
-        let artifact = parallel::copy(incremental.engine.parallel, whole.artifact);
+        let (artifact, mut report) = self.with_known(incremental, key, copy)?;
         watch.lap(&mut report.time_ms.lookup);
         report.time_ms.total = watch.total();
         Some((artifact, report))
+    }
+
+    /// What `take` makes of the whole artifact under `key`, if it is there.
+    fn with_known<T>(
+        &self,
+        incremental: &Incremental,
+        key: &EntryKey,
+        take: impl FnOnce(&WholeArtifact<'_>) -> T,
+    ) -> Option<T> {
+        let snapshot = self.store.snapshot();
+        let value = incremental.entries.open(key, snapshot.get(key)?)?;
+        Some(take(&WholeArtifact::read(&value).ok()?))
     }
 
     fn plainly(&self, kind: Kind, wasm: &[u8], reason: String) -> Result<Parts> {

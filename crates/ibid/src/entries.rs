@@ -32,6 +32,7 @@
 use crate::bytes::{Malformed, Reader, Writer};
 use crate::fingerprint::{Fingerprint, family};
 use crate::parallel;
+use crate::report::Report;
 use crate::stencil::StencilKey;
 use ibid_store::{Entry, FAMILY_BYTES, FAMILY_MARK};
 use std::borrow::Cow;
@@ -149,6 +150,21 @@ impl<'a> WholeArtifact<'a> {
         out.raw(&self.code_bytes.to_le_bytes());
         out.raw(self.artifact);
         out.into_bytes()
+    }
+
+    /// What finding it is, without the time that it took.
+    pub(crate) fn report(&self) -> Report {
+        let mut report = Report {
+            whole_artifact: true,
+            ..Report::default()
+        };
+        report.functions.total = self.functions.into();
+        report.functions.exact_body = self.functions.into();
+        report.trampolines.total = self.trampolines.into();
+        report.trampolines.exact_body = self.trampolines.into();
+        report.code_bytes.total = self.code_bytes;
+        report.code_bytes.reused = self.code_bytes;
+        report
     }
 
     pub(crate) fn read(bytes: &'a [u8]) -> Result<WholeArtifact<'a>, Malformed> {
