@@ -19,7 +19,7 @@ use wasmtime_environ::{CacheStore, Compiler, FlagValue, Tunables, obj};
 use wasmtime_internal_cranelift::isa_builder::IsaBuilder;
 
 /// Changes whenever keys or stored bytes mean something else than before.
-const FORMAT: u32 = 10;
+const FORMAT: u32 = 11;
 
 /// The release of the Wasmtime family that this crate is built against.
 const WASMTIME: &str = "48.0.8";

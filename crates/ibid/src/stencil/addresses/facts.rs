@@ -3,6 +3,7 @@
 use super::SMALLEST;
 use crate::bytes::Writer;
 use crate::stencil::Digest;
+use std::ops::RangeInclusive;
 use target_lexicon::Architecture;
 use wasmtime_environ::{Memory, MemoryKind, MemoryTunables, Module, Tunables};
 
@@ -111,6 +112,27 @@ impl AddressFacts {
             && self.is_within(memory, offset, 0)
     }
 
+    /// Whether checks of such offsets compare with their complements.
+    pub(crate) fn has_complements(&self, memory: u32) -> bool {
+        let facts = self.memories.get(memory as usize);
+        facts.is_some_and(|memory| memory.complement && memory.unchecked.is_some())
+    }
+
+    /// From where to where every offset of an access, with any index up to this constant one, is
+    /// [within](Self::is_within) the memory, not [beyond](Self::is_beyond) it, and
+    /// [checked by its complement](Self::is_complement_checked) as all of them are.
+    pub(crate) fn settled(&self, memory: u32, index: i64) -> Option<RangeInclusive<u32>> {
+        let memory = self.memories.get(memory as usize)?;
+        let first = memory
+            .unchecked
+            .map_or(0, |limit| u64::from(limit) + LARGEST_ACCESS + 1);
+        let least = memory.least.min(memory.largest);
+        let last = least.checked_sub(LARGEST_ACCESS)?;
+        let last = last.checked_sub(u64::try_from(index).ok()?)?.min(HIGHEST);
+        let [first, last] = [first, last].map(|end| u32::try_from(end).ok());
+        Some(first?..=last?).filter(|settled| !settled.is_empty())
+    }
+
     /// Whether indices of the first memory are 32 bits wide and its accesses mostly unchecked.
     pub(crate) fn is_first_unchecked(&self) -> bool {
         self.is_unchecked(0, 0)
@@ -179,5 +201,63 @@ impl MemoryFacts {
                 && least <= tunables.reservation()
                 && !memory.memory_may_move(tunables),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_settled_is_what_the_checks_say() {
+        const MEBIBYTE: u64 = 1 << 20;
+        let mut asked = 0;
+        for (least, unchecked, complement) in [
+            (64 * MEBIBYTE, Some(32 << 20), true),
+            (64 * MEBIBYTE, Some(32 << 20), false),
+            (64 * MEBIBYTE, Some(0), true),
+            (64 * MEBIBYTE, None, false),
+            (16 * MEBIBYTE, Some(32 << 20), true),
+            (0, None, true),
+            (1 << 32, Some(32 << 20), true),
+        ] {
+            let memory = MemoryFacts {
+                least,
+                largest: least.max(1 << 16),
+                unchecked,
+                complement,
+            };
+            let facts = AddressFacts {
+                start: 0,
+                end: HIGHEST,
+                memories: vec![memory],
+                digest: Digest::default(),
+            };
+            let limit = u64::from(unchecked.unwrap_or(0));
+            for index in [0, 1, 4096] {
+                let ends = [limit, limit + 17, least, least.saturating_sub(16), HIGHEST];
+                for offset in ends.into_iter().flat_map(|end| {
+                    let around = [0, 1, 15, 16, 17, 4095, 4096, 4097];
+                    around
+                        .into_iter()
+                        .flat_map(move |by| [end.saturating_sub(by), end + by])
+                }) {
+                    let settled = facts.settled(0, index).is_some_and(|settled| {
+                        u32::try_from(offset).is_ok_and(|offset| settled.contains(&offset))
+                    });
+                    if settled {
+                        asked += 1;
+                        assert!(facts.is_within(0, offset, index));
+                        assert!(!facts.is_unchecked(0, offset) || unchecked.is_none());
+                        assert_eq!(facts.is_beyond(0, offset), Some(false));
+                        assert_eq!(
+                            facts.is_complement_checked(0, offset),
+                            facts.has_complements(0)
+                        );
+                    }
+                }
+            }
+        }
+        assert!(asked > 100, "{asked}");
     }
 }

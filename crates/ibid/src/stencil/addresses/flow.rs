@@ -10,6 +10,7 @@ use super::arithmetic::{Arithmetic, Binary};
 use super::fates::Fates;
 use super::fold::fold;
 use super::numbers::{Few, Sets, Shown};
+use super::record::Span;
 use super::survey::{Loop, global_bit};
 use super::value::{ANY, Value, magnitude};
 use crate::stencil::facts::{GlobalRead, ModuleFacts};
@@ -42,27 +43,41 @@ pub(crate) struct Buffers {
     sets: Sets,
 }
 
-/// The addresses of candidates. What a walk finds out depends on those alone that it reads.
+/// The addresses of candidates. What a walk finds out depends on what it asks of them alone.
 pub(super) struct Values<'w> {
     numbers: &'w [u32],
     /// The largest constant that may be folded into each.
     windows: &'w [u32],
-    read: &'w mut [bool],
+    /// Where each may lie, as far as was asked.
+    holds: &'w mut [Span],
 }
 
 impl<'w> Values<'w> {
-    /// `windows` and `read` have a place for each of `numbers`.
-    pub(super) fn new(numbers: &'w [u32], windows: &'w [u32], read: &'w mut [bool]) -> Values<'w> {
+    /// `windows` and `holds` have a place for each of `numbers`.
+    pub(super) fn new(numbers: &'w [u32], windows: &'w [u32], holds: &'w mut [Span]) -> Values<'w> {
         Values {
             numbers,
             windows,
-            read,
+            holds,
         }
     }
 
     fn read(&mut self, slot: u32) -> u32 {
-        self.read[slot as usize] = true;
-        self.numbers[slot as usize]
+        let number = self.numbers[slot as usize];
+        self.holds[slot as usize] = number..=number;
+        number
+    }
+
+    /// Whether the address lies in `span`, and not where it lies there. One that does not is
+    /// read.
+    fn lies_in(&mut self, slot: u32, span: Span) -> bool {
+        if !span.contains(&self.numbers[slot as usize]) {
+            self.read(slot);
+            return false;
+        }
+        let holds = &mut self.holds[slot as usize];
+        *holds = *holds.start().max(span.start())..=*holds.end().min(span.end());
+        true
     }
 }
 
@@ -542,7 +557,7 @@ impl<'w> Walk<'w> {
             self.number_of_check(access, size);
         }
         // An access that needs no check lies within the largest memory.
-        let beyond = if unchecked {
+        let beyond = if unchecked || self.is_settled(access, 0) {
             Some(false)
         } else {
             let offset = self.offset(access.offset);
@@ -556,12 +571,29 @@ impl<'w> Walk<'w> {
         !address.is_never_constant()
     }
 
+    /// Whether the offset is a candidate of which all that follows is known already: it is checked
+    /// how all large offsets are, and every memory has what lies there at indices up to this
+    /// constant one.
+    fn is_settled(&mut self, access: Access, index: i64) -> bool {
+        let Offset::Candidate(slot) = access.offset else {
+            return false;
+        };
+        let settled = self.addresses.settled(access.memory, index);
+        settled.is_some_and(|settled| self.values.lies_in(slot, settled))
+    }
+
     fn is_complement_checked(&mut self, access: Access) -> bool {
+        if self.is_settled(access, 0) {
+            return self.addresses.has_complements(access.memory);
+        }
         let offset = self.offset(access.offset);
         self.addresses.is_complement_checked(access.memory, offset)
     }
 
     fn is_within(&mut self, access: Access, index: i64) -> bool {
+        if self.is_settled(access, index) {
+            return true;
+        }
         let offset = self.offset(access.offset);
         self.addresses.is_within(access.memory, offset, index)
     }

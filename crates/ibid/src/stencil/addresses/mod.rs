@@ -136,7 +136,7 @@ pub(crate) fn decide(
         Some(known) => (known.found, None),
         None => {
             let record = walk(asked, &candidates, memory);
-            let bytes = record.write(&candidates.values);
+            let bytes = record.write();
             (record.found, Some(bytes))
         }
     };
@@ -155,7 +155,7 @@ fn walk(
 ) -> Record {
     let mut record = Record {
         range: record::wide_range(&candidates.values),
-        read: vec![false; candidates.values.len()],
+        holds: vec![record::ANYWHERE; candidates.values.len()],
         found: None,
     };
     let Some(locals) = locals(asked.body) else {
@@ -169,7 +169,7 @@ fn walk(
         let walk = Walk::new(
             asked.facts,
             &candidates.of_mentions,
-            Values::new(&candidates.values, &windows, &mut record.read),
+            Values::new(&candidates.values, &windows, &mut record.holds),
             record.range.clone(),
             &asked.survey.loops,
             &mut unchanged,

@@ -9,7 +9,7 @@
 //! ```text
 //! 0: the walk gave up, or 1
 //! from where ±, to where ±: numbers elsewhere were not looked at
-//! count │ candidate, its address; each that was read
+//! count │ candidate, smallest address, how much larger it may be; each on which they depend
 //! the rest unless it gave up:
 //! number of candidates │ candidate of the same fate, and of that one its reach × 2 + is literal
 //! three lists (constants, folded, checked): count │ candidate, addend ±
@@ -20,14 +20,20 @@
 
 use super::fates::{Fates, Numbers};
 use crate::bytes::{Malformed, read_sleb, read_uleb, write_sleb, write_uleb};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
+
+/// From where to where an address may lie.
+pub(super) type Span = RangeInclusive<u32>;
+
+/// Where an address may lie on which nothing depends.
+pub(super) const ANYWHERE: Span = 0..=u32::MAX;
 
 /// What walks over a body found out.
 pub(super) struct Record {
     /// Literals' numbers that are elsewhere were not looked at.
     pub(super) range: Range<i64>,
-    /// By candidate: whether its address was read.
-    pub(super) read: Vec<bool>,
+    /// By candidate: from where to where its address may lie.
+    pub(super) holds: Vec<Span>,
     /// `None`: they gave up.
     pub(super) found: Option<(Fates, Numbers)>,
 }
@@ -61,13 +67,16 @@ impl Record {
         if wanted.start < covered.start || wanted.end > covered.end {
             return Ok(None);
         }
-        let mut read = vec![false; values.len()];
+        let mut holds = vec![ANYWHERE; values.len()];
         for _ in 0..number(input)? {
-            let (candidate, value) = (number(input)? as usize, number(input)?);
-            if *values.get(candidate).ok_or(Malformed)? != value {
+            let candidate = number(input)? as usize;
+            let value = values.get(candidate).ok_or(Malformed)?;
+            let (smallest, more) = (number(input)?, number(input)?);
+            let span = smallest..=smallest.checked_add(more).ok_or(Malformed)?;
+            if !span.contains(value) {
                 return Ok(None);
             }
-            read[candidate] = true;
+            holds[candidate] = span;
         }
         let found = if gave_up {
             None
@@ -100,28 +109,31 @@ impl Record {
         }
         Ok(Some(Record {
             range: covered,
-            read,
+            holds,
             found,
         }))
     }
 
-    /// The bytes of the record, for candidates with the addresses `values`.
-    pub(super) fn write(&self, values: &[u32]) -> Vec<u8> {
+    /// The bytes of the record.
+    pub(super) fn write(&self) -> Vec<u8> {
         let out = &mut Vec::new();
         write_uleb(out, u64::from(self.found.is_some()));
         write_sleb(out, self.range.start);
         write_sleb(out, self.range.end);
-        let read = (0..).zip(&self.read).filter(|(_, read)| **read);
-        write_uleb(out, read.clone().count() as u64);
-        for (candidate, _) in read {
+        let holds = (0..)
+            .zip(&self.holds)
+            .filter(|(_, span)| **span != ANYWHERE);
+        write_uleb(out, holds.clone().count() as u64);
+        for (candidate, span) in holds {
             write_uleb(out, candidate);
-            write_uleb(out, values[candidate as usize].into());
+            write_uleb(out, (*span.start()).into());
+            write_uleb(out, (span.end() - span.start()).into());
         }
         let Some((fates, numbers)) = &self.found else {
             return std::mem::take(out);
         };
-        write_uleb(out, values.len() as u64);
-        for candidate in 0..values.len() as u32 {
+        write_uleb(out, self.holds.len() as u64);
+        for candidate in 0..self.holds.len() as u32 {
             let root = fates.root(candidate);
             write_uleb(out, root.into());
             if root == candidate {
@@ -218,16 +230,16 @@ mod tests {
         let numbers = fates.numbers();
         Record {
             range: wide_range(&VALUES),
-            read: vec![false, false, false, true],
+            holds: vec![ANYWHERE, 5900..=6100, ANYWHERE, 7000..=7000],
             found: Some((fates, numbers)),
         }
     }
 
     #[test]
     fn a_record_goes_there_and_back() {
-        let bytes = sample().write(&VALUES);
+        let bytes = sample().write();
         let read = Record::read(&bytes, &VALUES).unwrap();
-        assert_eq!(read.write(&VALUES), bytes);
+        assert_eq!(read.write(), bytes);
         let (fates, numbers) = read.found.unwrap();
         assert_eq!(fates.root(1), fates.root(2));
         assert!(fates.is_literal(3) && !fates.is_literal(0));
@@ -239,18 +251,22 @@ mod tests {
             found: None,
             ..sample()
         };
-        let bytes = gave_up.write(&VALUES);
+        let bytes = gave_up.write();
         assert!(Record::read(&bytes, &VALUES).unwrap().found.is_none());
     }
 
     #[test]
     fn a_record_holds_where_what_was_read_is_the_same() {
-        let bytes = sample().write(&VALUES);
+        let bytes = sample().write();
         let holds = |values: [u32; 4]| Record::read(&bytes, &values).is_some();
         assert!(holds([5008, 6100, (1 << 20) + 50_000, 7000]));
         assert!(
             !holds([5000, 6000, 1 << 20, 7008]),
             "an address that was read"
+        );
+        assert!(
+            !holds([5000, 6101, 1 << 20, 7000]) && !holds([5000, 5899, 1 << 20, 7000]),
+            "an address of which it was asked where it lies"
         );
         assert!(
             !holds([5000, 6000, 1 << 22, 7000]),
@@ -260,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_refused() {
-        let bytes = sample().write(&VALUES);
+        let bytes = sample().write();
         for cut in 0..bytes.len() {
             assert!(Record::read(&bytes[..cut], &VALUES).is_none());
         }
