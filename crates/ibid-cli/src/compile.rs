@@ -3,6 +3,7 @@
 use crate::input::{self, is_dash};
 use crate::output::{self, Output};
 use crate::progress::Progress;
+use crate::remote::{Remote, RemoteOptions};
 use crate::store::CacheOptions;
 use crate::{Failure, human, warn};
 use clap::{Args, ValueEnum};
@@ -24,8 +25,11 @@ pub(crate) struct Arguments {
     cache: CacheOptions,
 
     /// Use no cache: read none and write none
-    #[arg(long, conflicts_with = "cache")]
+    #[arg(long, conflicts_with_all = ["cache", "remote"])]
     no_cache: bool,
+
+    #[command(flatten)]
+    remote: RemoteOptions,
 
     /// Say what was found, compiled and spent: for people on standard error, as JSON
     /// on standard output
@@ -60,7 +64,12 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let output = destination(&arguments)?;
     let engine = input::engine(&mut arguments.wasmtime)?;
     let input = input::read(&arguments.input)?;
+    let remote = match arguments.no_cache {
+        true => Remote::default(),
+        false => arguments.remote.open(&arguments.cache)?,
+    };
     let (store, caching) = arguments.cache.store(arguments.no_cache)?;
+    let (store, caching) = remote.behind(store, caching);
 
     let progress = Progress::new();
     let mut options = Options::default();
@@ -87,7 +96,8 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
             .unwrap_or("no reason given");
         warn(format!("the cache could not be used in full: {reason}"));
     }
-    print(&report, arguments.stats, &output)
+    remote.finish(arguments.remote.wait_upload);
+    print(&report, &remote, arguments.stats, &output)
 }
 
 fn destination(arguments: &Arguments) -> Result<Output, Failure> {
@@ -120,14 +130,24 @@ fn destination(arguments: &Arguments) -> Result<Output, Failure> {
     Ok(output)
 }
 
-fn print(report: &Report, stats: Option<Stats>, output: &Output) -> Result<(), Failure> {
+fn print(
+    report: &Report,
+    remote: &Remote,
+    stats: Option<Stats>,
+    output: &Output,
+) -> Result<(), Failure> {
     match stats {
         None => {}
-        Some(Stats::Human) => eprint!("{}", human::report(report, output)),
+        Some(Stats::Human) => {
+            eprint!("{}{}", human::report(report, output), remote.lines());
+        }
         Some(Stats::Json) => {
-            let json = serde_json::to_string(report)
+            let mut json = serde_json::to_value(report)
                 .map_err(|error| Failure::Input(format!("cannot write the report: {error}")))?;
-            output::print_line(&json)?;
+            if let Some(remote) = remote.json() {
+                json["remote"] = remote;
+            }
+            output::print_line(&json.to_string())?;
         }
     }
     Ok(())

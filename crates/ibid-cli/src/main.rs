@@ -11,6 +11,7 @@ mod input;
 mod output;
 mod plan;
 mod progress;
+mod remote;
 mod store;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,9 @@ enum Command {
     Plan(Box<plan::Arguments>),
     /// Look at the cache, keep it in order, take it elsewhere, or clear it
     Cache(cache::Arguments),
+    /// Look at a cache that machines share, keep it in order, or make a writer's key
+    #[cfg(feature = "remote")]
+    Remote(remote::Arguments),
     /// Measure what ibid takes for a module of yours, beside Wasmtime and its caches
     ///
     /// The module is compiled with Wasmtime's default settings in all the situations that a build
@@ -63,6 +67,8 @@ fn main() -> ExitCode {
         Command::Compile(arguments) => compile::run(*arguments),
         Command::Plan(arguments) => plan::run(*arguments),
         Command::Cache(arguments) => cache::run(arguments),
+        #[cfg(feature = "remote")]
+        Command::Remote(arguments) => remote::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

@@ -1,5 +1,6 @@
 //! `ibid plan`: what a compile would have to do.
 
+use crate::remote::RemoteOptions;
 use crate::store::CacheOptions;
 use crate::{Failure, human, input, output};
 use clap::Args;
@@ -14,6 +15,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     cache: CacheOptions,
+
+    #[command(flatten)]
+    remote: RemoteOptions,
 
     /// Keep addresses in the keys, as `ibid compile --no-address-slots` does
     #[arg(long)]
@@ -31,7 +35,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let engine = input::engine(&mut arguments.wasmtime)?;
     let wasm = input::read(&arguments.input)?;
-    let (store, _) = arguments.cache.store(false)?;
+    let remote = arguments.remote.open(&arguments.cache)?;
+    let (store, caching) = arguments.cache.store(false)?;
+    let (store, _) = remote.behind(store, caching);
     let mut options = Options::default();
     options.address_slots = !arguments.no_address_slots;
     let compiler = Compiler::with_options(&engine, store, options);

@@ -103,7 +103,7 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// A number of bytes, of which a cache has at least a few.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let bytes = text
         .parse::<bytesize::ByteSize>()
         .map_err(|_| "a size is a number of bytes, or a number and a unit, as in 800MB or 5GiB")?

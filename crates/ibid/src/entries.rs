@@ -106,6 +106,14 @@ impl Entries {
     }
 }
 
+/// Whether the entry under `key` is worth sharing with other machines: stencils, records, bundles
+/// and Cranelift's own entries are. Whole artifacts are large, and little slower to make of a
+/// bundle; notes of what was seen, how fast this machine is, and the self-check's answer are a
+/// machine's own.
+pub fn is_worth_sharing(key: &[u8]) -> bool {
+    matches!(key.get(KIND), Some(b's' | b'r' | b'b' | b'c'))
+}
+
 fn entry(kind: u8, digest: &[u8; 32]) -> EntryKey {
     let mut key = [kind; KIND + 1 + 32];
     key[..FAMILY_MARK.len()].copy_from_slice(&FAMILY_MARK);
@@ -184,6 +192,14 @@ impl<'a> WholeArtifact<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_other_machines_can_use_is_shared() {
+        for (kind, shared) in [(b's', true), (b'b', true), (b'a', false), (b'p', false)] {
+            assert_eq!(is_worth_sharing(&entry(kind, &[0; 32])), shared);
+        }
+        assert!(!is_worth_sharing(b"short"));
+    }
 
     #[test]
     fn what_was_sealed_is_opened_and_nothing_else_is() {

@@ -77,6 +77,7 @@ mod writer;
 pub use bytes::Malformed;
 pub use compiled::CompiledFunction;
 pub use compiler::{Compilation, Compiler, Options};
+pub use entries::is_worth_sharing;
 pub use ibid_store::{CacheStore, MemoryStore};
 pub use plan::Plan;
 pub use primitives::Functions;

@@ -1,0 +1,381 @@
+//! Removing from a remote what nobody needs, and gathering what is scattered.
+//!
+//! The order makes it safe to run beside writers and readers, and to be stopped anywhere: first
+//! the new packs and the new segment that leads to all that stays, then the old segments go, then
+//! the floor rises, then the packs go that nothing leads to. A pack is left alone while it is
+//! young: its writer may be about to write the segment.
+
+use super::{Described, MaintenanceError, describe};
+use crate::descriptor::{Descriptor, Name};
+use crate::floor::Floor;
+use crate::index::Index;
+use crate::objects::{FLOOR, Failed, INDEX, Listed, PACKS, pack_path, segment_path};
+use crate::pack::{self, Fingerprint, pack};
+use crate::packed::Packed;
+use crate::remote::{LATER, now, persistently};
+use crate::segment::{self, Segment};
+use crate::store::{Backend, RemoteStore};
+use crate::trust::PublicKey;
+use ibid_store::Entry;
+use rustc_hash::FxHashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Packs of less than this are merged, in bytes.
+const SMALL: u64 = 1 << 20;
+
+/// Merged packs are about this large, in bytes.
+const MERGED: u64 = 32 << 20;
+
+/// Packs that were written further apart than this are not merged, in seconds: what they hold
+/// would live on too long.
+const MERGED_WITHIN: u64 = 7 * 24 * 60 * 60;
+
+/// So many descriptors' bytes make a segment.
+const SEGMENT_BYTES: usize = 32 << 20;
+
+/// What to remove.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GcOptions {
+    /// Packs that were written longer ago go. The default is none but those whose own time is over.
+    pub max_age: Option<Duration>,
+    /// The oldest packs go until those that are left take no more, in bytes. The default is no
+    /// limit.
+    pub max_bytes: Option<u64>,
+    /// A pack that nothing leads to stays for so long. The default is one hour.
+    pub grace: Duration,
+    /// Only say what would be removed.
+    pub dry_run: bool,
+}
+
+impl Default for GcOptions {
+    fn default() -> Self {
+        GcOptions {
+            max_age: None,
+            max_bytes: None,
+            grace: Duration::from_secs(60 * 60),
+            dry_run: false,
+        }
+    }
+}
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gc {
+    /// Packs that were removed: too old, out of date, not by trusted writers, or of nothing that
+    /// is not in later ones; and small ones that were merged.
+    pub packs_removed: u64,
+    /// What these took, in bytes.
+    pub bytes_removed: u64,
+    /// Of those, how many nothing had led to.
+    pub orphans_removed: u64,
+    /// Small packs that were merged into larger ones.
+    pub packs_merged: u64,
+    /// Packs that are left.
+    pub packs_left: u64,
+    /// What these take, in bytes.
+    pub bytes_left: u64,
+    /// Segments of the index before.
+    pub segments_before: u64,
+    /// And after.
+    pub segments_left: u64,
+    /// The number of the floor.
+    pub floor: u64,
+}
+
+impl RemoteStore {
+    /// Removes what nobody needs: packs out of date, of writers that are not trusted, or of nothing
+    /// that is not in later ones. Merges small packs, and the index into few segments.
+    ///
+    /// It can run beside writers and readers, but should not run twice at once. It can be stopped
+    /// at any time.
+    ///
+    /// # Errors
+    ///
+    /// If the remote does not answer, if a key is needed, or if the server looks after itself.
+    pub fn gc(&self, options: &GcOptions) -> Result<Gc, MaintenanceError> {
+        match self.backend.clone() {
+            Backend::Packed(packed) => {
+                if packed.shared.key.is_none() && packed.shared.trust.is_strict() {
+                    return Err(MaintenanceError::NoKey);
+                }
+                let options = options.clone();
+                Ok(self.run(async move { collect(&packed, &options).await })?)
+            }
+            #[cfg(any(feature = "redis", feature = "memcached"))]
+            _ => Err(MaintenanceError::Itself),
+        }
+    }
+}
+
+/// A descriptor that is believed.
+struct Living {
+    bytes: Vec<u8>,
+    descriptor: Descriptor,
+}
+
+async fn collect(packed: &Arc<Packed>, options: &GcOptions) -> Result<Gc, Failed> {
+    let listed = packed.objects.list(INDEX).await?;
+    let packs = packed.objects.list(PACKS).await?;
+    let floor = packed.floor().await?;
+    let (described, _) = describe(packed, &listed).await?;
+    let mut gc = Gc {
+        segments_before: listed.len() as u64,
+        floor: floor.number,
+        ..Gc::default()
+    };
+    let led_to: FxHashSet<Name> = described
+        .iter()
+        .filter_map(|described| Some(described.descriptor.as_ref()?.pack))
+        .collect();
+    let living = living(packed, described, &packs, floor, options);
+    let (small, mut stay) = split_small(living);
+    let mut merged = Vec::new();
+    for group in groups(small) {
+        if group.len() < 2 {
+            stay.extend(group);
+            continue;
+        }
+        gc.packs_merged += group.len() as u64;
+        if options.dry_run {
+            continue;
+        }
+        merged.push(merge(packed, &group, &stay).await?);
+    }
+    stay.extend(merged.into_iter().flatten());
+    let names: FxHashSet<Name> = stay.iter().map(|living| living.descriptor.pack).collect();
+    gc.packs_left = stay.len() as u64;
+    gc.bytes_left = stay
+        .iter()
+        .map(|living| living.descriptor.pack_length)
+        .sum();
+    let removed = removable(&packs, &names, options.grace);
+    gc.packs_removed = removed.len() as u64;
+    gc.bytes_removed = removed.iter().map(|pack| pack.length).sum();
+    let orphans = removed.iter().filter(|pack| !led_to.contains(&pack.name));
+    gc.orphans_removed = orphans.count() as u64;
+    if options.dry_run {
+        gc.segments_left = gc.segments_before;
+        return Ok(gc);
+    }
+    gc.segments_left = write_index(packed, &stay, &listed).await?;
+    gc.floor = raise(packed, &stay, floor, options).await?;
+    for pack in &removed {
+        packed.objects.delete(&pack_path(&pack.name)).await?;
+    }
+    Ok(gc)
+}
+
+/// What stays of all that is described.
+fn living(
+    packed: &Packed,
+    described: Vec<Described>,
+    packs: &[Listed],
+    floor: Floor,
+    options: &GcOptions,
+) -> Vec<Living> {
+    let there: FxHashSet<Name> = packs.iter().map(|pack| pack.name).collect();
+    let oldest = options
+        .max_age
+        .map_or(0, |age| now().saturating_sub(age.as_secs()))
+        .max(floor.not_before);
+    let mut living: Vec<Living> = described
+        .into_iter()
+        .filter(|described| described.refusal.is_none())
+        .filter_map(|described| {
+            Some(Living {
+                bytes: described.bytes,
+                descriptor: described.descriptor?,
+            })
+        })
+        .filter(|living| living.descriptor.written >= oldest)
+        .filter(|living| there.contains(&living.descriptor.pack))
+        .collect();
+    let index = index_of(packed, &living);
+    let is_current = |living: &Living| {
+        let descriptor = &living.descriptor;
+        let mut entries = descriptor.entries.iter();
+        entries.any(|(fingerprint, _)| is_of(&index, *fingerprint, descriptor))
+    };
+    living.retain(is_current);
+    // The latest first, each pack once.
+    living.sort_by_key(|living| std::cmp::Reverse(living.descriptor.written));
+    let mut seen = FxHashSet::default();
+    living.retain(|living| seen.insert(living.descriptor.pack));
+    if let Some(most) = options.max_bytes {
+        let mut left = most;
+        living.retain(|living| {
+            let fits = living.descriptor.pack_length <= left;
+            // What is older than one that does not fit goes as well.
+            left = match fits {
+                true => left - living.descriptor.pack_length,
+                false => 0,
+            };
+            fits
+        });
+    }
+    living
+}
+
+fn index_of(packed: &Packed, living: &[Living]) -> Index {
+    let mut index = Index::default();
+    let bytes = living.iter().map(|living| living.bytes.as_slice());
+    if let Ok(segment) = Segment::read(&segment::write(bytes.collect())) {
+        index.add(&segment, &packed.shared.trust, Floor::default(), now());
+    }
+    index
+}
+
+/// Whether the latest entry under a key is in the pack of `descriptor`.
+fn is_of(index: &Index, fingerprint: Fingerprint, descriptor: &Descriptor) -> bool {
+    let place = index.place(fingerprint);
+    place.is_some_and(|place| index.pack(place.pack).descriptor.pack == descriptor.pack)
+}
+
+fn split_small(living: Vec<Living>) -> (Vec<Living>, Vec<Living>) {
+    let is_small = |living: &Living| living.descriptor.pack_length < SMALL;
+    living.into_iter().partition(is_small)
+}
+
+/// Groups of packs that become one each.
+fn groups(small: Vec<Living>) -> Vec<Vec<Living>> {
+    let mut groups: Vec<Vec<Living>> = Vec::new();
+    let mut bytes = 0;
+    for living in small {
+        let Descriptor {
+            written,
+            pack_length,
+            ..
+        } = living.descriptor;
+        let fits = |group: &Vec<Living>| {
+            let first = group[0].descriptor.written;
+            bytes + pack_length <= MERGED && first.abs_diff(written) <= MERGED_WITHIN
+        };
+        if let Some(group) = groups.last_mut().filter(|group| fits(group)) {
+            bytes += pack_length;
+            group.push(living);
+        } else {
+            bytes = pack_length;
+            groups.push(vec![living]);
+        }
+    }
+    groups
+}
+
+/// Writes one pack of all that is current in those of `group`.
+async fn merge(
+    packed: &Arc<Packed>,
+    group: &[Living],
+    stay: &[Living],
+) -> Result<Option<Living>, Failed> {
+    let all = group.iter().chain(stay).map(|living| Living {
+        bytes: living.bytes.clone(),
+        descriptor: living.descriptor.clone(),
+    });
+    let index = index_of(packed, &all.collect::<Vec<_>>());
+    let mut entries = Vec::new();
+    let mut writers: Vec<PublicKey> = Vec::new();
+    for Living { descriptor, .. } in group {
+        let path = pack_path(&descriptor.pack);
+        let read = || packed.objects.read(&path, None, descriptor.pack_length);
+        let bytes = persistently(&LATER, read).await?;
+        for (block, range) in descriptor.blocks.iter().zip(descriptor.ranges()) {
+            let bytes = bytes.get(range.start as usize..range.end as usize);
+            let raw = bytes.map(|bytes| pack::unpack(block, bytes));
+            // One that is damaged is not merged: what it had is gone.
+            let Some(Ok(raw)) = raw else { continue };
+            for (key, value) in pack::entries(&raw).unwrap_or_default() {
+                if is_of(&index, Fingerprint::of(key), descriptor) {
+                    entries.push(Entry {
+                        key: key.to_vec(),
+                        value: value.to_vec(),
+                    });
+                }
+            }
+        }
+        for writer in &descriptor.writers {
+            if !writers.contains(writer) {
+                writers.push(*writer);
+            }
+        }
+    }
+    // The order of entries is that of their packs, the latest first.
+    let Some(pack) = pack(&entries) else {
+        return Ok(None);
+    };
+    let times = group.iter().map(|living| &living.descriptor);
+    let written = times.clone().map(|d| d.written).max().unwrap_or_default();
+    let expires = times.map(|d| d.expires).max().unwrap_or_default();
+    let key = packed.shared.key.as_ref();
+    // There is room for so many.
+    writers.truncate(usize::from(u8::MAX));
+    let descriptor = Descriptor::of(&pack, key, &writers, written, expires - written);
+    let path = pack_path(&descriptor.pack);
+    let write = || packed.objects.write(&path, pack.bytes.clone());
+    persistently(&LATER, write).await?;
+    Ok(Some(Living {
+        bytes: descriptor.write(key),
+        descriptor,
+    }))
+}
+
+/// Writes segments of all that stays, then removes those that were there before. Gives the number
+/// of those that there are now.
+async fn write_index(
+    packed: &Arc<Packed>,
+    stay: &[Living],
+    before: &[Listed],
+) -> Result<u64, Failed> {
+    let mut written: FxHashSet<Name> = FxHashSet::default();
+    let mut rest = stay;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest.iter().take_while(|living| {
+            bytes += living.bytes.len();
+            bytes <= SEGMENT_BYTES
+        });
+        let count = fitting.count().max(1);
+        let (now, later) = rest.split_at(count);
+        let descriptors = now.iter().map(|living| living.bytes.as_slice());
+        let segment = packed.store_segment(descriptors.collect()).await?;
+        written.insert(segment.name);
+        rest = later;
+    }
+    for segment in before.iter().filter(|s| !written.contains(&s.name)) {
+        packed.objects.delete(&segment_path(&segment.name)).await?;
+    }
+    Ok(written.len() as u64)
+}
+
+/// Writes a floor below which nothing is that stays.
+async fn raise(
+    packed: &Packed,
+    stay: &[Living],
+    before: Floor,
+    options: &GcOptions,
+) -> Result<u64, Failed> {
+    let oldest = stay.iter().map(|living| living.descriptor.written).min();
+    let recent = now().saturating_sub(options.grace.as_secs());
+    let floor = Floor {
+        number: before.number + 1,
+        // What is uploaded meanwhile was written since.
+        not_before: oldest.unwrap_or(recent).min(recent).max(before.not_before),
+    };
+    let bytes = floor.write(packed.shared.key.as_ref());
+    let write = || packed.objects.write(FLOOR, bytes.clone());
+    persistently(&LATER, write).await?;
+    Ok(floor.number)
+}
+
+/// The packs that nothing of what stays leads to, and that are not young.
+fn removable(packs: &[Listed], stay: &FxHashSet<Name>, grace: Duration) -> Vec<Listed> {
+    let is_old = |pack: &Listed| {
+        let age = pack.modified.map(|at| now().saturating_sub(at));
+        // Of a store that does not say, it is not known that it is not young.
+        age.is_some_and(|age| age >= grace.as_secs())
+    };
+    let gone = packs.iter().filter(|pack| !stay.contains(&pack.name));
+    gone.filter(|pack| is_old(pack)).copied().collect()
+}

@@ -1,0 +1,74 @@
+//! Which segments of the index are joined, and when.
+//!
+//! Every upload adds a segment, and a client that comes new has to fetch them all. So who uploads
+//! joins [`FANOUT`] segments of about the same size into one, and of those again: of n uploads
+//! there are less than `FANOUT · log(n)` segments, and each descriptor is written anew
+//! `log(n)` times.
+
+use crate::descriptor::Name;
+
+/// How many segments of about the same size there may be, less one; and how many times larger
+/// the next size is.
+pub(crate) const FANOUT: usize = 8;
+
+/// Segments of up to so many bytes are of the smallest size.
+const SMALLEST: u64 = 4 << 10;
+
+/// Segments beyond this are left as they are, in bytes.
+const LARGEST: u64 = 32 << 20;
+
+/// The segments to be joined into one, of all that there are with their lengths in bytes: those of
+/// the smallest size of which there are enough.
+pub(crate) fn due(segments: &[(Name, u64)]) -> Option<Vec<Name>> {
+    let size = |length: u64| (length / SMALLEST).max(1).ilog(FANOUT as u64);
+    let mut by_size: Vec<Vec<Name>> = Vec::new();
+    for (name, length) in segments.iter().filter(|(_, length)| *length < LARGEST) {
+        let size = size(*length) as usize;
+        if by_size.len() <= size {
+            by_size.resize(size + 1, Vec::new());
+        }
+        by_size[size].push(*name);
+    }
+    by_size.into_iter().find(|names| names.len() >= FANOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(number: u64) -> Name {
+        blake3::hash(&number.to_le_bytes()).into()
+    }
+
+    #[test]
+    fn enough_of_one_size_are_joined() {
+        let mut segments: Vec<(Name, u64)> = (0..7).map(|n| (named(n), 100 + n)).collect();
+        segments.extend((7..14).map(|n| (named(n), 60_000)));
+        segments.extend((14..100).map(|n| (named(n), LARGEST)));
+        assert_eq!(due(&segments), None);
+        segments.push((named(200), 4000));
+        let joined = due(&segments).unwrap();
+        assert_eq!(joined.len(), 8);
+        assert!(joined.contains(&named(200)) && joined.contains(&named(0)));
+    }
+
+    #[test]
+    fn of_many_uploads_there_are_few_segments() {
+        let mut segments: Vec<(Name, u64)> = Vec::new();
+        let (mut most, mut rewritten) = (0, 0);
+        for upload in 0..20_000u64 {
+            segments.push((named(upload), 600 + upload % 3000));
+            while let Some(names) = due(&segments) {
+                let joined = segments.iter().filter(|(name, _)| names.contains(name));
+                let length = joined.map(|(_, length)| length).sum::<u64>();
+                rewritten += length;
+                segments.retain(|(name, _)| !names.contains(name));
+                segments.push((named(u64::MAX - rewritten), length));
+            }
+            most = most.max(segments.len());
+        }
+        let total: u64 = segments.iter().map(|(_, length)| length).sum();
+        assert!(most <= 60, "{most} segments at once");
+        assert!(rewritten < 8 * total, "{rewritten} bytes of {total}");
+    }
+}
