@@ -6,3 +6,4 @@ pub mod bench;
 mod command;
 pub mod corpus;
 pub mod demo;
+pub mod remote;
