@@ -4,7 +4,7 @@
 //! server on loopback, with a latency of its own before each answer.
 
 // The servers and the proxy are those of the remote's own tests.
-#[path = "../../crates/ibid-remote/tests/support/mod.rs"]
+#[path = "../../crates/ibid-remote/tests/support/elsewhere.rs"]
 mod support;
 
 use std::fs;

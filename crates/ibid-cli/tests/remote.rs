@@ -2,7 +2,7 @@
 
 mod common;
 // The servers and the proxy are those of the remote's own tests.
-#[path = "../../ibid-remote/tests/support/mod.rs"]
+#[path = "../../ibid-remote/tests/support/elsewhere.rs"]
 mod support;
 
 use common::Sandbox;

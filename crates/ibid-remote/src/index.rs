@@ -5,14 +5,15 @@ use crate::floor::Floor;
 use crate::pack::Fingerprint;
 use crate::segment::Segment;
 use crate::trust::Trust;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::ops::Range;
 
 /// Where the entries are.
 #[derive(Clone, Default)]
 pub(crate) struct Index {
     packs: Vec<IndexedPack>,
-    known: FxHashSet<Name>,
+    /// The numbers of the packs.
+    known: FxHashMap<Name, u32>,
     places: FxHashMap<Fingerprint, Place>,
     /// Descriptors that were not believed, by why.
     pub(crate) refused: Refused,
@@ -23,6 +24,19 @@ pub(crate) struct Index {
 pub(crate) struct IndexedPack {
     pub(crate) descriptor: Descriptor,
     ranges: Vec<Range<u64>>,
+}
+
+impl IndexedPack {
+    /// Whether `other` says the same of the same pack, as of later: it was uploaded again.
+    fn is_renewed_by(&self, other: &Descriptor) -> bool {
+        let Descriptor {
+            written,
+            blocks,
+            entries,
+            ..
+        } = &self.descriptor;
+        *written < other.written && *blocks == other.blocks && *entries == other.entries
+    }
 }
 
 /// The pack and the block in which an entry is.
@@ -62,13 +76,14 @@ impl Index {
     }
 
     fn add_pack(&mut self, descriptor: Descriptor) {
-        if !self.known.insert(descriptor.pack) {
-            return;
-        }
-        let pack = self.packs.len() as u32;
+        let number = match self.known.get(&descriptor.pack) {
+            Some(number) if !self.packs[*number as usize].is_renewed_by(&descriptor) => return,
+            Some(number) => *number,
+            None => self.packs.len() as u32,
+        };
         for (fingerprint, block) in &descriptor.entries {
             let place = Place {
-                pack,
+                pack: number,
                 block: *block,
             };
             let there = self.places.entry(*fingerprint).or_insert(place);
@@ -80,13 +95,19 @@ impl Index {
                 *there = place;
             }
         }
+        self.known.insert(descriptor.pack, number);
         let ranges = descriptor.ranges();
-        self.packs.push(IndexedPack { descriptor, ranges });
+        let pack = IndexedPack { descriptor, ranges };
+        match self.packs.get_mut(number as usize) {
+            Some(there) => *there = pack,
+            None => self.packs.push(pack),
+        }
     }
 
-    /// Where the entry under a key is, if one may be there.
-    pub(crate) fn place(&self, key: Fingerprint) -> Option<Place> {
-        self.places.get(&key).copied()
+    /// Where the entry under a key is, if one may be there whose time is not over.
+    pub(crate) fn place(&self, key: Fingerprint, now: u64) -> Option<Place> {
+        let place = self.places.get(&key)?;
+        (now < self.pack(place.pack).descriptor.expires).then_some(*place)
     }
 
     pub(crate) fn pack(&self, number: u32) -> &IndexedPack {
@@ -170,7 +191,7 @@ mod tests {
             }
             assert_eq!(index.entries(), 4);
             let written = |key: u8| {
-                let place = index.place(Fingerprint::of(&[key]))?;
+                let place = index.place(Fingerprint::of(&[key]), NOW)?;
                 Some(index.pack(place.pack).descriptor.written)
             };
             let expected = [(1, NOW - 5), (2, NOW), (3, NOW), (4, NOW - 9)];
@@ -185,6 +206,32 @@ mod tests {
                     expired: 4
                 }
             );
+        }
+    }
+
+    #[test]
+    fn a_pack_that_is_uploaded_again_holds_for_longer() {
+        let key = SecretKey::generate().unwrap();
+        let trust = Trust::Keys(vec![key.public()]);
+        let all = [
+            descriptor(&[1, 2], &key, NOW - 5),
+            descriptor(&[2, 3], &key, NOW - 3),
+            descriptor(&[1, 2], &key, NOW),
+        ];
+        for turn in 0..all.len() {
+            let mut index = Index::default();
+            for descriptor in all.iter().cycle().skip(turn).take(all.len()) {
+                let segment = Segment::read(&crate::segment::write(vec![descriptor])).unwrap();
+                index.add(&segment, &trust, Floor::default(), NOW);
+            }
+            assert_eq!(index.packs().len(), 2);
+            let place = |key: u8, now| index.place(Fingerprint::of(&[key]), now);
+            for (key, at) in [(1, NOW), (2, NOW), (3, NOW - 3)] {
+                let place = place(key, NOW).unwrap();
+                assert_eq!(index.pack(place.pack).descriptor.written, at, "{key}");
+            }
+            assert!(place(1, NOW + 999).is_some() && place(1, NOW + 1000).is_none());
+            assert!(place(3, NOW + 996).is_some() && place(3, NOW + 997).is_none());
         }
     }
 }

@@ -31,6 +31,8 @@ mod index;
 mod local;
 mod location;
 mod maintenance;
+#[doc(hidden)]
+pub mod model;
 mod objects;
 mod options;
 mod pack;

@@ -124,10 +124,14 @@ pub(crate) fn place(text: &str) -> Result<Place, LocationError> {
             let path = url.to_file_path();
             let path = path.map_err(|()| unusable("it is no path of this machine".into()))?;
             let path = path.into_os_string().into_string();
-            with(
-                "root",
-                path.map_err(|_| unusable("it is not UTF-8".into()))?,
-            );
+            let path = path.map_err(|_| unusable("it is not UTF-8".into()))?;
+            // Written aside, then renamed: who reads meanwhile sees nothing of it. Who may not
+            // write needs no such directory.
+            let aside = format!("{path}/writing");
+            if std::fs::create_dir_all(&aside).is_ok() {
+                with("atomic_write_dir", aside);
+            }
+            with("root", path);
             ("fs", true)
         }
         "memcached" if has("memcached") => {

@@ -1,7 +1,7 @@
 //! Looking after a remote: whether it works, what it has, and what is to be removed.
 
 mod contents;
-mod gc;
+pub(crate) mod gc;
 mod probe;
 
 pub use contents::{Contents, Writer};
@@ -26,6 +26,11 @@ pub enum MaintenanceError {
     /// What is written has to be signed.
     #[error("this writes to the remote, which takes a writer's key")]
     NoKey,
+    /// What is written would be refused.
+    #[error(
+        "the writer's key is not among those that are trusted, so what it signs would be refused"
+    )]
+    NotTrusted,
 }
 
 impl From<Failed> for MaintenanceError {

@@ -25,7 +25,7 @@ pub(crate) const PACKS: &str = "packs/";
 pub(crate) const FLOOR: &str = "floor";
 
 /// Object stores list at most so many objects in one answer.
-const LISTED_AT_ONCE: u64 = 1000;
+pub(crate) const LISTED_AT_ONCE: u64 = 1000;
 
 /// An object store.
 #[derive(Clone, Debug)]
@@ -169,8 +169,11 @@ impl Objects {
     /// Removes an object, if it is there.
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Failed> {
         self.upload_request();
-        let deleted = self.operator.delete(path).await;
-        deleted.map_err(Failed::of("removing", path))
+        match self.operator.delete(path).await {
+            // Somebody else was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            deleted => deleted.map_err(Failed::of("removing", path)),
+        }
     }
 
     fn upload_request(&self) {

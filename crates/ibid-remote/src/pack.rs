@@ -26,7 +26,7 @@ use ibid_store::{Entry, MAX_KEY_BYTES};
 pub(crate) const MAGIC: [u8; 8] = *b"IBIDPK1\n";
 
 /// A block is full with so many bytes of entries; a larger entry is a block of its own.
-const BLOCK_BYTES: usize = 256 << 10;
+pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
 /// No block is larger, unpacked, in bytes: nor is an entry that goes into a pack.
 pub(crate) const MAX_BLOCK_BYTES: usize = 256 << 20;
@@ -130,8 +130,11 @@ pub(crate) fn unpack(block: &Block, compressed: &[u8]) -> Result<Vec<u8>, Malfor
     Ok(raw)
 }
 
-/// The entries of an unpacked block: keys and values.
-pub(crate) fn entries(block: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Malformed> {
+/// A key and its value.
+pub(crate) type Pair<'b> = (&'b [u8], &'b [u8]);
+
+/// The entries of an unpacked block.
+pub(crate) fn entries(block: &[u8]) -> Result<Vec<Pair<'_>>, Malformed> {
     let mut input = Reader(block);
     let count = input.count(ENTRY_BYTES)?;
     let mut lengths = Reader(input.bytes(count * ENTRY_BYTES)?);

@@ -3,6 +3,7 @@
 use crate::descriptor::{Descriptor, Name};
 use crate::floor::Floor;
 use crate::index::Index;
+use crate::local::State;
 use crate::objects::{FLOOR, Failed, INDEX, Listed, Objects, pack_path, segment_path};
 use crate::pack;
 use crate::ranges::{self, Read};
@@ -13,13 +14,13 @@ use crate::statistics::count;
 use futures::future::{BoxFuture, join_all};
 use ibid_store::Entry;
 use rustc_hash::FxHashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A lookup makes at most so many reads of packs.
-const MOST_READS: usize = 16;
+pub(crate) const MOST_READS: usize = 16;
 
 /// The segments of an index are fetched at most so many at a time.
-const FETCHED_AT_ONCE: usize = 32;
+pub(crate) const FETCHED_AT_ONCE: usize = 32;
 
 /// A pack has no more of entries, in bytes; larger batches become several.
 const PACK_BYTES: usize = 128 << 20;
@@ -34,6 +35,8 @@ pub(crate) struct Packed {
     /// Held while the index is refreshed.
     refreshing: tokio::sync::Mutex<()>,
     loaded: Mutex<Loaded>,
+    /// The packs that this client uploaded, which are no reason not to upload what comes later.
+    own: Mutex<FxHashSet<Name>>,
 }
 
 /// The index, and what it was made of.
@@ -72,6 +75,7 @@ impl Packed {
             shared,
             refreshing: tokio::sync::Mutex::default(),
             loaded: Mutex::default(),
+            own: Mutex::default(),
         }
     }
 
@@ -80,24 +84,36 @@ impl Packed {
         loaded.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn own(&self) -> MutexGuard<'_, FxHashSet<Name>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set_loaded(&self, loaded: Loaded) {
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
     }
 
     /// The index, no older than it may be.
     async fn index(&self) -> Result<Arc<Index>, Failed> {
+        let is_fresh = |state: &State| {
+            let age = now().checked_sub(state.refreshed);
+            age.is_some_and(|age| age < self.shared.refresh_after.as_secs())
+        };
+        // Who uploads may be refreshing it, which is nothing to wait for.
+        let loaded = self.loaded();
+        if loaded.from_local && is_fresh(&self.shared.state()) {
+            return Ok(loaded.index);
+        }
         let _refreshing = self.refreshing.lock().await;
         let state = *self.shared.state();
-        let age = now().checked_sub(state.refreshed);
-        if age.is_some_and(|age| age < self.shared.refresh_after.as_secs()) {
-            return Ok(self.from_local(state.floor));
+        if is_fresh(&state) {
+            return Ok(self.kept(state.floor));
         }
         self.refresh().await?;
         Ok(self.loaded().index)
     }
 
     /// The index as it was when it was last refreshed, by whatever process.
-    fn from_local(&self, floor: Floor) -> Arc<Index> {
+    fn kept(&self, floor: Floor) -> Arc<Index> {
         let loaded = self.loaded();
         if loaded.from_local {
             return loaded.index;
@@ -165,7 +181,7 @@ impl Packed {
 
     /// Makes the index that of the segments `listed`. Says whether all of them could be had.
     async fn take_in(&self, listed: &[Listed], floor: Floor) -> Result<bool, Failed> {
-        let listed = self.affordable(listed);
+        let listed = affordable(listed, self.shared.max_index_bytes);
         let names: FxHashSet<Name> = listed.iter().map(|segment| segment.name).collect();
         let loaded = self.loaded();
         let only_more = loaded.floor == floor && loaded.segments.is_subset(&names);
@@ -218,19 +234,6 @@ impl Packed {
         Ok(complete)
     }
 
-    /// The segments that fit into what an index may take, the latest first.
-    fn affordable(&self, listed: &[Listed]) -> Vec<Listed> {
-        let mut listed = listed.to_vec();
-        listed.sort_by_key(|segment| (std::cmp::Reverse(segment.modified), segment.name));
-        let mut left = self.shared.max_index_bytes;
-        listed.retain(|segment| {
-            let fits = segment.length <= left;
-            left -= if fits { segment.length } else { 0 };
-            fits
-        });
-        listed
-    }
-
     /// A segment, from this machine or the remote; `None` if it is damaged.
     pub(crate) async fn segment(&self, listed: &Listed) -> Result<Option<(Name, Segment)>, Failed> {
         let (name, local) = (listed.name, &self.shared.local);
@@ -273,7 +276,7 @@ impl Packed {
     /// Reads the blocks in which something `wanted` may be.
     async fn read(self: &Arc<Self>, index: Arc<Index>, wanted: Arc<Wanted>) -> Result<(), Failed> {
         let places = wanted.fingerprints.iter();
-        let places = places.filter_map(|fingerprint| index.place(*fingerprint));
+        let places = places.filter_map(|fingerprint| index.place(*fingerprint, now()));
         let reads = ranges::plan(&index.blocks(places), MOST_READS);
         let tasks = reads.into_iter().map(|read| {
             let (remote, index, wanted) = (self.clone(), index.clone(), wanted.clone());
@@ -335,7 +338,7 @@ impl Packed {
             self.refresh().await?
         };
         let index = self.loaded().index;
-        let entries = lacking(batch, &index);
+        let entries = lacking(batch, &index, &self.own());
         let mut written = Vec::new();
         for some in chunks(entries) {
             if let Some(descriptor) = self.store_pack(some, &[]).await? {
@@ -367,6 +370,7 @@ impl Packed {
         let path = pack_path(&descriptor.pack);
         let write = || self.objects.write(&path, pack.bytes.clone());
         persistently(&LATER, write).await?;
+        self.own().insert(descriptor.pack);
         count(&self.shared.counting.uploaded, pack.entries.len() as u64);
         let lost = count_of - pack.entries.len() as u64;
         count(&self.shared.counting.not_uploaded, lost);
@@ -431,8 +435,21 @@ impl Packed {
     }
 }
 
+/// The segments that fit into what an index may take, `most`, the latest first.
+pub(crate) fn affordable(listed: &[Listed], most: u64) -> Vec<Listed> {
+    let mut listed = listed.to_vec();
+    listed.sort_by_key(|segment| (std::cmp::Reverse(segment.modified), segment.name));
+    let mut left = most;
+    listed.retain(|segment| {
+        let fits = segment.length <= left;
+        left -= if fits { segment.length } else { 0 };
+        fits
+    });
+    listed
+}
+
 /// What of `batch` nobody else has stored since it was inserted.
-fn lacking(batch: Batch, index: &Index) -> Vec<Entry> {
+fn lacking(batch: Batch, index: &Index, own: &FxHashSet<Name>) -> Vec<Entry> {
     let Batch { entries, known } = batch;
     let mut seen = FxHashSet::default();
     let mut lacking: Vec<Entry> = entries
@@ -440,8 +457,9 @@ fn lacking(batch: Batch, index: &Index) -> Vec<Entry> {
         .rev()
         .filter(|entry| {
             let fingerprint = pack::Fingerprint::of(&entry.key);
-            let pack = index.place(fingerprint).map(|place| index.pack(place.pack));
-            let is_new = pack.is_none_or(|pack| known.contains(&pack.descriptor.pack));
+            let place = index.place(fingerprint, now());
+            let pack = place.map(|place| index.pack(place.pack).descriptor.pack);
+            let is_new = pack.is_none_or(|pack| known.contains(&pack) || own.contains(&pack));
             // Of two with one key the later one counts.
             is_new && seen.insert(fingerprint)
         })

@@ -5,10 +5,13 @@
 
 use crate::local::hex;
 use crate::objects::Failed;
-use crate::remote::{Batch, LATER, Remote, SOON, Shared, Wanted, now, persistently};
+use crate::remote::{
+    Batch, LATER, LONGEST_REQUEST, Remote, SOON, Shared, Wanted, now, persistently,
+};
 use crate::statistics::count;
 use crate::values::{self, take_in};
 use futures::future::{BoxFuture, try_join_all};
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -61,7 +64,14 @@ impl RedisValues {
         if let Some(connection) = &*kept {
             return Ok(connection.clone());
         }
-        let connection = self.client.get_multiplexed_async_connection().await;
+        // Its own limit, of half a second, is less than much takes over a slow line.
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(LONGEST_REQUEST))
+            .set_response_timeout(Some(LONGEST_REQUEST));
+        let connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&patient)
+            .await;
         let connection = connection.map_err(|error| failed("connecting", &error))?;
         *kept = Some(connection.clone());
         Ok(connection)

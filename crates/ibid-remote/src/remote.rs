@@ -176,6 +176,9 @@ where
     ask().await
 }
 
+/// A request takes no longer than this, whoever waits for it.
+pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+
 /// The pauses of a lookup, which is within a deadline.
 pub(crate) const SOON: [Duration; 3] = [
     Duration::from_millis(50),

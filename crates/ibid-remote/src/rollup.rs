@@ -15,7 +15,7 @@ pub(crate) const FANOUT: usize = 8;
 const SMALLEST: u64 = 4 << 10;
 
 /// Segments beyond this are left as they are, in bytes.
-const LARGEST: u64 = 32 << 20;
+pub(crate) const LARGEST: u64 = 32 << 20;
 
 /// The segments to be joined into one, of all that there are with their lengths in bytes: those of
 /// the smallest size of which there are enough.

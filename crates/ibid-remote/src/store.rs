@@ -5,7 +5,7 @@ use crate::objects::{Failed, Objects};
 use crate::options::RemoteOptions;
 use crate::packed::Packed;
 use crate::patience::{self, Patience};
-use crate::remote::{Remote, Shared, Wanted, now};
+use crate::remote::{LONGEST_REQUEST, Remote, Shared, Wanted, now};
 use crate::statistics::{Counting, RemoteStatistics, count};
 use crate::uploads::Uploads;
 use ibid_store::{CacheStore, Counters, Entry, MAX_KEY_BYTES};
@@ -18,9 +18,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-
-/// A request takes no longer than this, whoever waits for it.
-const LONGEST_REQUEST: Duration = Duration::from_secs(60);
 
 /// Why a remote cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -199,7 +199,10 @@ impl Trust {
         match self {
             Trust::Anyone => true,
             Trust::Keys(keys) => {
-                !writers.is_empty() && writers.iter().all(|writer| keys.contains(writer))
+                // Nobody is trusted, even if a list has the key that stands for nobody.
+                let is_trusted =
+                    |writer: &PublicKey| *writer != PublicKey::NOBODY && keys.contains(writer);
+                !writers.is_empty() && writers.iter().all(is_trusted)
             }
         }
     }
@@ -284,6 +287,8 @@ mod tests {
         assert!(trust.accepts(&[a]) && trust.accepts(&[a, b]));
         assert!(!trust.accepts(&[c]) && !trust.accepts(&[a, c]) && !trust.accepts(&[]));
         assert!(matches!(Trust::from_text("# none\n"), Err(KeyError::Empty)));
+        let nobody = Trust::from_text(&PublicKey::NOBODY.to_string()).unwrap();
+        assert!(!nobody.accepts(&[PublicKey::NOBODY]));
         let wrong = Trust::from_text(&format!("{a}\nibid-public-1:short\n"));
         assert!(matches!(wrong, Err(KeyError::Malformed { line: 2, .. })));
     }

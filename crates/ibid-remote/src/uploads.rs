@@ -109,13 +109,15 @@ impl Uploads {
 
     async fn run(self: Arc<Self>) {
         // Also when a remote panics, nobody waits for ever.
-        let _stopped = Stopped(&self);
+        let stopped = Stopped(&self);
         loop {
             let batch = {
                 let mut state = self.lock();
                 let Some(batch) = state.waiting.pop_front() else {
                     state.is_running = false;
                     self.progress.notify_all();
+                    // It has been said. From here on another may run.
+                    std::mem::forget(stopped);
                     return;
                 };
                 batch

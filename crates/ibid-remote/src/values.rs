@@ -15,7 +15,7 @@
 //!     61     1  length p of the path
 //!     62  32·p  hashes beside the path, from the leaf up
 //!      -    64  signature, as of a descriptor, of the word `values`, over both times and the root;
-//!               zeros if there is none
+//!               if there is none, the root and zeros, by which damage is noticed
 //!      -     -  a zstd frame: the value
 //! ```
 //!
@@ -76,7 +76,7 @@ fn seal_group(
     let leaves = leaves.map(|(e, frame)| leaf(&e.key, e.value.len() as u32, frame));
     let levels = tree(leaves.collect());
     let root = levels.last().expect("a group has values")[0];
-    let signature = key.map_or([0; SIGNATURE_BYTES], |key| {
+    let signature = key.map_or(unsigned(&root), |key| {
         key.sign(WHAT, &signed(written, expires, &root))
     });
     let signer = key.map_or(PublicKey::NOBODY, SecretKey::public);
@@ -140,6 +140,32 @@ pub(crate) struct Sealed<'b> {
 #[derive(Default)]
 pub(crate) struct Checked(FxHashSet<(PublicKey, [u8; SIGNATURE_BYTES], Hash, u64, u64)>);
 
+impl Checked {
+    /// Whether the signature of `sealed` is right, or, where nobody signed, its root.
+    fn contains(&mut self, sealed: &Sealed<'_>) -> bool {
+        let Sealed {
+            signer,
+            signature,
+            root,
+            written,
+            expires,
+            ..
+        } = sealed;
+        if *signer == PublicKey::NOBODY {
+            return *signature == unsigned(root);
+        }
+        let group = (*signer, *signature, *root, *written, *expires);
+        if self.0.contains(&group) {
+            return true;
+        }
+        let is_right = signer.has_signed(WHAT, &signed(*written, *expires, root), signature);
+        if is_right {
+            self.0.insert(group);
+        }
+        is_right
+    }
+}
+
 impl<'b> Sealed<'b> {
     /// Takes what is stored under `key` apart.
     pub(crate) fn parse(key: &[u8], bytes: &'b [u8]) -> Result<Sealed<'b>, Malformed> {
@@ -191,23 +217,8 @@ impl<'b> Sealed<'b> {
         if now >= self.expires || self.written > now.saturating_add(CLOCKS_DIFFER) {
             return Err(Refusal::Expired);
         }
-        if trust.is_strict() {
-            let Sealed {
-                signer,
-                signature,
-                root,
-                written,
-                expires,
-                ..
-            } = self;
-            let group = (*signer, *signature, *root, *written, *expires);
-            if !checked.0.contains(&group) {
-                let message = signed(*written, *expires, root);
-                if !signer.has_signed(WHAT, &message, signature) {
-                    return Err(Refusal::Forged);
-                }
-                checked.0.insert(group);
-            }
+        if !checked.contains(self) {
+            return Err(Refusal::Forged);
         }
         let length = self.raw_length as usize;
         let value = zstd::bulk::decompress(self.frame, length).map_err(|_| Refusal::Malformed)?;
@@ -265,6 +276,13 @@ fn node(left: &Hash, right: &Hash) -> Hash {
     hasher.update(left);
     hasher.update(right);
     hasher.finalize().into()
+}
+
+/// What stands in the place of a signature.
+fn unsigned(root: &Hash) -> [u8; SIGNATURE_BYTES] {
+    let mut bytes = [0; SIGNATURE_BYTES];
+    bytes[..root.len()].copy_from_slice(root);
+    bytes
 }
 
 fn signed(written: u64, expires: u64, root: &Hash) -> Vec<u8> {
@@ -334,5 +352,23 @@ mod tests {
         let refused = open(&entries[0].key, &unsigned[0], &trust);
         assert_eq!(refused, Err(Refusal::Untrusted));
         assert!(open(&entries[0].key, &unsigned[0], &Trust::Anyone).is_ok());
+    }
+
+    #[test]
+    fn damage_is_noticed_by_who_trusts_anyone() {
+        let key = SecretKey::generate().unwrap();
+        let entries = entries(5);
+        for signer in [None, Some(&key)] {
+            let sealed = seal(&entries, signer, NOW, 100);
+            let times = 40..56;
+            for at in (0..sealed[3].len()).filter(|at| signer.is_some() || !times.contains(at)) {
+                let mut changed = sealed[3].clone();
+                changed[at] ^= 1;
+                let opened = open(&entries[3].key, &changed, &Trust::Anyone);
+                assert!(opened.is_err(), "byte {at}");
+            }
+            let swapped = open(&entries[0].key, &sealed[1], &Trust::Anyone);
+            assert_eq!(swapped, Err(Refusal::Forged));
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::numbers::seconds;
 use super::tier::Remote;
-use crate::Failure;
 use crate::store::{CacheOptions, causes};
+use crate::{Failure, warn};
 use clap::Args;
 use ibid_remote::{RemoteStore, SecretKey, Trust};
 use std::path::{Path, PathBuf};
@@ -96,6 +96,12 @@ impl RemoteOptions {
         });
         match (trust.transpose()?, key) {
             (Some(Trust::Keys(mut keys)), Some(key)) => {
+                if !keys.contains(&key.public()) {
+                    warn(format!(
+                        "the key to sign with is not among the keys to trust: others with that list refuse what it signs; add {}",
+                        key.public()
+                    ));
+                }
                 keys.push(key.public());
                 Ok(Trust::Keys(keys))
             }

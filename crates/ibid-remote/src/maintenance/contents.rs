@@ -5,7 +5,7 @@ use crate::descriptor::{Name, Refusal};
 use crate::index::Index;
 use crate::objects::{Failed, INDEX, PACKS};
 use crate::packed::Packed;
-use crate::remote::now;
+use crate::remote::{LATER, now, persistently};
 use crate::segment::{self, Segment};
 use crate::store::{Backend, RemoteStore};
 use crate::trust::PublicKey;
@@ -80,8 +80,8 @@ impl RemoteStore {
 }
 
 async fn of_packs(packed: &Arc<Packed>) -> Result<Contents, Failed> {
-    let listed = packed.objects.list(INDEX).await?;
-    let packs = packed.objects.list(PACKS).await?;
+    let listed = persistently(&LATER, || packed.objects.list(INDEX)).await?;
+    let packs = persistently(&LATER, || packed.objects.list(PACKS)).await?;
     let floor = packed.floor().await?;
     let (described, damaged) = describe(packed, &listed).await?;
     let there: FxHashSet<Name> = packs.iter().map(|pack| pack.name).collect();

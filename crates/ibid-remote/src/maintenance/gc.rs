@@ -12,7 +12,7 @@ use crate::index::Index;
 use crate::objects::{FLOOR, Failed, INDEX, Listed, PACKS, pack_path, segment_path};
 use crate::pack::{self, Fingerprint, pack};
 use crate::packed::Packed;
-use crate::remote::{LATER, now, persistently};
+use crate::remote::{LATER, Shared, now, persistently};
 use crate::segment::{self, Segment};
 use crate::store::{Backend, RemoteStore};
 use crate::trust::PublicKey;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Packs of less than this are merged, in bytes.
-const SMALL: u64 = 1 << 20;
+pub(crate) const SMALL: u64 = 1 << 20;
 
 /// Merged packs are about this large, in bytes.
 const MERGED: u64 = 32 << 20;
@@ -31,8 +31,12 @@ const MERGED: u64 = 32 << 20;
 /// would live on too long.
 const MERGED_WITHIN: u64 = 7 * 24 * 60 * 60;
 
+/// Packs of more writers than a descriptor can name are not merged: a writer who is not named could
+/// not be revoked.
+const MOST_WRITERS: usize = u8::MAX as usize;
+
 /// So many descriptors' bytes make a segment.
-const SEGMENT_BYTES: usize = 32 << 20;
+pub(crate) const SEGMENT_BYTES: usize = 32 << 20;
 
 /// What to remove.
 #[derive(Clone, Debug)]
@@ -98,8 +102,14 @@ impl RemoteStore {
     pub fn gc(&self, options: &GcOptions) -> Result<Gc, MaintenanceError> {
         match self.backend.clone() {
             Backend::Packed(packed) => {
-                if packed.shared.key.is_none() && packed.shared.trust.is_strict() {
-                    return Err(MaintenanceError::NoKey);
+                let Shared { key, trust, .. } = &*packed.shared;
+                match key {
+                    None if trust.is_strict() => return Err(MaintenanceError::NoKey),
+                    // Nobody who trusts the same would believe the floor.
+                    Some(key) if !trust.accepts(&[key.public()]) => {
+                        return Err(MaintenanceError::NotTrusted);
+                    }
+                    _ => {}
                 }
                 let options = options.clone();
                 Ok(self.run(async move { collect(&packed, &options).await })?)
@@ -111,14 +121,14 @@ impl RemoteStore {
 }
 
 /// A descriptor that is believed.
-struct Living {
-    bytes: Vec<u8>,
-    descriptor: Descriptor,
+pub(crate) struct Living {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptor: Descriptor,
 }
 
 async fn collect(packed: &Arc<Packed>, options: &GcOptions) -> Result<Gc, Failed> {
-    let listed = packed.objects.list(INDEX).await?;
-    let packs = packed.objects.list(PACKS).await?;
+    let listed = persistently(&LATER, || packed.objects.list(INDEX)).await?;
+    let packs = persistently(&LATER, || packed.objects.list(PACKS)).await?;
     let floor = packed.floor().await?;
     let (described, _) = describe(packed, &listed).await?;
     let mut gc = Gc {
@@ -163,7 +173,8 @@ async fn collect(packed: &Arc<Packed>, options: &GcOptions) -> Result<Gc, Failed
     gc.segments_left = write_index(packed, &stay, &listed).await?;
     gc.floor = raise(packed, &stay, floor, options).await?;
     for pack in &removed {
-        packed.objects.delete(&pack_path(&pack.name)).await?;
+        let path = pack_path(&pack.name);
+        persistently(&LATER, || packed.objects.delete(&path)).await?;
     }
     Ok(gc)
 }
@@ -230,7 +241,7 @@ fn index_of(packed: &Packed, living: &[Living]) -> Index {
 
 /// Whether the latest entry under a key is in the pack of `descriptor`.
 fn is_of(index: &Index, fingerprint: Fingerprint, descriptor: &Descriptor) -> bool {
-    let place = index.place(fingerprint);
+    let place = index.place(fingerprint, now());
     place.is_some_and(|place| index.pack(place.pack).descriptor.pack == descriptor.pack)
 }
 
@@ -240,26 +251,26 @@ fn split_small(living: Vec<Living>) -> (Vec<Living>, Vec<Living>) {
 }
 
 /// Groups of packs that become one each.
-fn groups(small: Vec<Living>) -> Vec<Vec<Living>> {
+pub(crate) fn groups(small: Vec<Living>) -> Vec<Vec<Living>> {
     let mut groups: Vec<Vec<Living>> = Vec::new();
     let mut bytes = 0;
+    let mut writers: FxHashSet<PublicKey> = FxHashSet::default();
     for living in small {
-        let Descriptor {
-            written,
-            pack_length,
-            ..
-        } = living.descriptor;
+        let descriptor = &living.descriptor;
+        bytes += descriptor.pack_length;
+        writers.extend(&descriptor.writers);
         let fits = |group: &Vec<Living>| {
             let first = group[0].descriptor.written;
-            bytes + pack_length <= MERGED && first.abs_diff(written) <= MERGED_WITHIN
+            bytes <= MERGED
+                && writers.len() <= MOST_WRITERS
+                && first.abs_diff(descriptor.written) <= MERGED_WITHIN
         };
-        if let Some(group) = groups.last_mut().filter(|group| fits(group)) {
-            bytes += pack_length;
-            group.push(living);
-        } else {
-            bytes = pack_length;
-            groups.push(vec![living]);
+        if groups.last().is_none_or(|group| !fits(group)) {
+            bytes = descriptor.pack_length;
+            writers = descriptor.writers.iter().copied().collect();
+            groups.push(Vec::new());
         }
+        groups.last_mut().expect("there is one now").push(living);
     }
     groups
 }
@@ -309,8 +320,6 @@ async fn merge(
     let written = times.clone().map(|d| d.written).max().unwrap_or_default();
     let expires = times.map(|d| d.expires).max().unwrap_or_default();
     let key = packed.shared.key.as_ref();
-    // There is room for so many.
-    writers.truncate(usize::from(u8::MAX));
     let descriptor = Descriptor::of(&pack, key, &writers, written, expires - written);
     let path = pack_path(&descriptor.pack);
     let write = || packed.objects.write(&path, pack.bytes.clone());
@@ -344,7 +353,8 @@ async fn write_index(
         rest = later;
     }
     for segment in before.iter().filter(|s| !written.contains(&s.name)) {
-        packed.objects.delete(&segment_path(&segment.name)).await?;
+        let path = segment_path(&segment.name);
+        persistently(&LATER, || packed.objects.delete(&path)).await?;
     }
     Ok(written.len() as u64)
 }
