@@ -14,6 +14,7 @@
 //! | [`command`] | the `ibid` command as a whole, and its peak memory |
 //! | [`scaling`] | larger modules, fuller stores |
 //! | [`store`] | the store by itself: many entries, authentication, for Wasmtime's own cache |
+//! | [`remote_model`] | a remote on an object store, simulated: what it costs a fleet |
 //! | [`report`] | Markdown, JSON, and plots |
 //!
 //! # How it measures
@@ -31,6 +32,7 @@ pub mod edits;
 pub mod figures;
 mod known;
 pub mod references;
+pub mod remote_model;
 pub mod report;
 pub mod scaling;
 pub mod scenarios;
@@ -55,6 +57,8 @@ pub struct Benchmark {
     pub scaling: Option<scaling::Scaling>,
     /// The store by itself, if it was measured.
     pub stores: Option<store::Stores>,
+    /// What a remote costs a fleet, if that was simulated.
+    pub remote: Option<remote_model::RemoteModel>,
 }
 
 /// The release of Wasmtime that the workspace pins.

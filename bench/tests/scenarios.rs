@@ -108,6 +108,7 @@ fn the_report_is_well_formed() {
     let quiet = &mut |_: &str| {};
     let benchmark = Benchmark {
         machine: Machine::this().unwrap(),
+        remote: None,
         modules: vec![outcome],
         scaling: Some(Scaling {
             size: vec![over_size("a & b", &subject.wasm, &sizes, 1, &engine, at, quiet).unwrap()],

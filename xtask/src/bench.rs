@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use ibid_bench::remote_model;
 use ibid_bench::scaling::{Scaling, over_entries, over_size};
 use ibid_bench::scenarios::{self, Settings};
 use ibid_bench::store::{self, Stores};
@@ -63,6 +64,10 @@ pub struct BenchOptions {
     #[arg(long)]
     store: bool,
 
+    /// Simulate as well what a remote on an object store costs fleets of all sizes.
+    #[arg(long)]
+    remote_model: bool,
+
     /// Leave out the scenarios.
     #[arg(long)]
     no_scenarios: bool,
@@ -89,10 +94,12 @@ pub fn run(options: &BenchOptions, out: &mut impl Write) -> Result<()> {
         modules: Vec::new(),
         scaling: None,
         stores: None,
+        remote: None,
     };
     ensure!(
-        !options.no_scenarios || options.scaling || options.store,
-        "without the scenarios there is nothing to measure but with `--scaling` or `--store`"
+        !options.no_scenarios || options.scaling || options.store || options.remote_model,
+        "without the scenarios there is nothing to measure but with `--scaling`, `--store` or \
+         `--remote-model`"
     );
     if !options.no_scenarios {
         let (chosen, components) = (options.modules(), options.components());
@@ -130,6 +137,10 @@ pub fn run(options: &BenchOptions, out: &mut impl Write) -> Result<()> {
     }
     if options.store {
         benchmark.stores = Some(options.stores(&engine, started)?);
+    }
+    if options.remote_model {
+        let mut progress = progress("the remote", started);
+        benchmark.remote = Some(remote_model::run(options.quick, &mut progress));
     }
     report::write(&benchmark, &options.out)?;
     write!(out, "{}", report::markdown(&benchmark))?;

@@ -24,6 +24,9 @@ pub fn markdown(benchmark: &Benchmark) -> String {
     if let Some(stores) = &benchmark.stores {
         out.push_str(&of_stores(stores));
     }
+    if let Some(remote) = &benchmark.remote {
+        out.push_str(&super::remote::of_remote(remote));
+    }
     out
 }
 
@@ -385,7 +388,7 @@ fn of_scaling(scaling: &Scaling) -> String {
     out
 }
 
-fn percent(value: f64) -> String {
+pub(super) fn percent(value: f64) -> String {
     format!("{} %", three_digits(value))
 }
 

@@ -2,6 +2,7 @@
 
 mod markdown;
 pub mod plot;
+mod remote;
 mod table;
 
 use crate::Benchmark;

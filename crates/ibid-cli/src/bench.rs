@@ -1,10 +1,10 @@
 //! `ibid bench`: what ibid takes for a module of the user's own, beside Wasmtime.
 
-use crate::{Failure, human, output, warn};
+use crate::{Failure, human, output, terminal, warn};
 use clap::Args;
 use ibid_bench::scenarios::{self, Settings};
 use ibid_bench::{Benchmark, Machine, Subject, report};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use wasmtime::Engine;
 
@@ -62,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             modules: vec![outcome],
             scaling: None,
             stores: None,
+            remote: None,
         };
         output::print_line(&report::json(&benchmark).map_err(failed)?)
     } else {
@@ -101,7 +102,7 @@ struct Progress {
 impl Progress {
     fn new() -> Progress {
         Progress {
-            terminal: std::io::stderr().is_terminal(),
+            terminal: terminal::draws(),
         }
     }
 

@@ -25,7 +25,8 @@ pub(crate) struct Arguments {
     cache: CacheOptions,
 
     /// Use no cache: read none and write none
-    #[arg(long, conflicts_with_all = ["cache", "remote"])]
+    #[arg(long, conflicts_with = "cache")]
+    #[cfg_attr(feature = "remote", arg(conflicts_with = "remote"))]
     no_cache: bool,
 
     #[command(flatten)]
@@ -63,7 +64,7 @@ enum Stats {
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let output = destination(&arguments)?;
     let engine = input::engine(&mut arguments.wasmtime)?;
-    let input = input::read(&arguments.input)?;
+    let input = input::read_wasm(&arguments.input)?;
     let remote = match arguments.no_cache {
         true => Remote::default(),
         false => arguments.remote.open(&arguments.cache)?,
@@ -105,15 +106,7 @@ fn destination(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(path), _) if is_dash(path) => Output::Standard,
         (Some(path), _) => Output::File(path.clone()),
         (None, true) => Output::Standard,
-        (None, false) => {
-            let stem = arguments.input.file_stem().ok_or_else(|| {
-                Failure::Usage(format!(
-                    "`{}` has no file name to derive the output's from; say it with `-o`",
-                    arguments.input.display()
-                ))
-            })?;
-            Output::File(Path::new(stem).with_extension("cwasm"))
-        }
+        (None, false) => Output::File(named_after(&arguments.input)?),
     };
     if matches!(output, Output::Standard) {
         if arguments.stats == Some(Stats::Json) {
@@ -128,6 +121,17 @@ fn destination(arguments: &Arguments) -> Result<Output, Failure> {
         }
     }
     Ok(output)
+}
+
+/// The artifact's name when none is said: the input's, in the current directory.
+pub(crate) fn named_after(input: &Path) -> Result<PathBuf, Failure> {
+    let stem = input.file_stem().ok_or_else(|| {
+        Failure::Usage(format!(
+            "`{}` has no file name to derive the output's from; say it with `-o`",
+            input.display()
+        ))
+    })?;
+    Ok(Path::new(stem).with_extension("cwasm"))
 }
 
 fn print(

@@ -3,14 +3,23 @@
 use crate::{Failure, human};
 use std::io::Read as _;
 use std::path::Path;
-use wasmtime::Engine;
+use wasmtime::{Config, Engine};
 use wasmtime_cli_flags::CommonOptions;
 
 /// The engine of Wasmtime's own options: the default engine where they say nothing.
 pub(crate) fn engine(options: &mut CommonOptions) -> Result<Engine, Failure> {
+    engine_with(options, |_, _| ())
+}
+
+/// The engine of Wasmtime's own options, and of what `also` says.
+pub(crate) fn engine_with(
+    options: &mut CommonOptions,
+    also: impl FnOnce(&CommonOptions, &mut Config),
+) -> Result<Engine, Failure> {
     // Wasmtime's own cache of whole modules has no part in a compile to a file.
     options.codegen.cache.get_or_insert(false);
-    let config = options.config(None).map_err(Failure::usage)?;
+    let mut config = options.config(None).map_err(Failure::usage)?;
+    also(options, &mut config);
     Engine::new(&config).map_err(Failure::usage)
 }
 
@@ -26,6 +35,18 @@ pub(crate) fn read(input: &Path) -> Result<Vec<u8>, Failure> {
         std::fs::read(input)
     };
     read.map_err(|error| Failure::Input(format!("cannot read {}: {error}", human::name(input))))
+}
+
+/// The contents of the file `input`, which is to be compiled.
+pub(crate) fn read_wasm(input: &Path) -> Result<Vec<u8>, Failure> {
+    let wasm = read(input)?;
+    match Engine::detect_precompiled(&wasm) {
+        None => Ok(wasm),
+        Some(_) => Err(Failure::Input(format!(
+            "{} is compiled already; `ibid run --allow-precompiled` runs it",
+            human::name(input)
+        ))),
+    }
 }
 
 /// Whether `path` stands for standard input or output.

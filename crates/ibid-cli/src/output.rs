@@ -26,7 +26,11 @@ impl Output {
         match self {
             Output::Standard => write_standard(f),
             Output::File(path) => write_file(path, f).map_err(|error| {
-                Failure::Input(format!("cannot write `{}`: {error}", path.display()))
+                Failure::Input(format!(
+                    "cannot write `{}`: {error}{}",
+                    path.display(),
+                    advice(path)
+                ))
             }),
         }
     }
@@ -46,6 +50,16 @@ fn write_standard<T>(f: impl FnOnce(&mut dyn io::Write) -> io::Result<T>) -> Res
     f(&mut out)
         .and_then(|written| out.flush().map(|()| written))
         .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+}
+
+/// What to do about a file that could not be written.
+fn advice(path: &Path) -> String {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.exists() => {
+            format!("; make the directory `{}` first", parent.display())
+        }
+        _ => String::new(),
+    }
 }
 
 fn write_file<T>(

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let engine = input::engine(&mut arguments.wasmtime)?;
-    let wasm = input::read(&arguments.input)?;
+    let wasm = input::read_wasm(&arguments.input)?;
     let remote = arguments.remote.open(&arguments.cache)?;
     let (store, caching) = arguments.cache.store(false)?;
     let (store, _) = remote.behind(store, caching);

@@ -72,7 +72,9 @@ impl CacheOptions {
         match opened {
             Ok(store) => Ok((Arc::new(store), true)),
             Err(message) => {
-                warn(format!("{message}; compiling without a cache"));
+                warn(format!(
+                    "{message}; compiling without a cache (`--cache DIR` names another place for one)"
+                ));
                 Ok(memory())
             }
         }

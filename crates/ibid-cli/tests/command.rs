@@ -237,6 +237,11 @@ fn an_output_that_cannot_be_written_is_exit_1() {
         1,
         "cannot write `no/such/out.cwasm`",
     );
+    fails(
+        &sandbox.ibid(&["compile", "in.wat", "-o", "no/such/out.cwasm"]),
+        1,
+        "make the directory `no/such` first",
+    );
 }
 
 #[test]

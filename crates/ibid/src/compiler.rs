@@ -1,6 +1,7 @@
 //! The compiler: the story of one compile, in order, and what stands around it.
 
 use crate::codegen::ClifCache;
+use crate::details::Details;
 use crate::entries::{Entries, EntryKey, WholeArtifact, seal};
 use crate::fingerprint::{EngineCompiler, Uncovered};
 use crate::kept::Kept;
@@ -90,6 +91,9 @@ pub struct Options {
     /// With [`verify`](Self::verify): how many functions are compiled again at most, spread evenly
     /// over those that were reused. All by default.
     pub verify_at_most: u64,
+    /// Keep what became of each function, for [`Compilation::details`]. Every function is looked
+    /// up then, also in an input that was seen before. Off by default.
+    pub details: bool,
     /// Called after every function that was compiled. None by default.
     pub progress: Option<ProgressCallback>,
     intrinsics: Option<String>,
@@ -123,6 +127,7 @@ impl Default for Options {
             address_slots: true,
             verify: false,
             verify_at_most: u64::MAX,
+            details: false,
             progress: None,
             intrinsics: None,
         }
@@ -261,7 +266,7 @@ impl Compiler {
         self.flush();
         let _span = tracing::debug_span!("ibid", bytes = wasm.len()).entered();
         let before = self.store.counters();
-        let (artifact, writes, mut report) = match &self.mode {
+        let (artifact, writes, mut report, details) = match &self.mode {
             Mode::Plain(reason) => self.plainly(kind, wasm, reason.clone())?,
             // Wasmtime says why not.
             Mode::Incremental(_) if kind != Kind::of(wasm) => {
@@ -283,6 +288,7 @@ impl Compiler {
             artifact,
             writes,
             report,
+            details,
         })
     }
 
@@ -341,6 +347,11 @@ impl Compiler {
         self.writer.flush();
     }
 
+    /// What the store has now.
+    pub(crate) fn snapshot(&self) -> Box<dyn Snapshot + '_> {
+        self.store.snapshot()
+    }
+
     pub(crate) fn incremental(&self) -> Result<&Incremental, &str> {
         match &self.mode {
             Mode::Incremental(incremental) => Ok(incremental),
@@ -359,7 +370,7 @@ impl Compiler {
         if let Some((artifact, note)) = &keys {
             let known = self.known_artifact(incremental, artifact, &mut watch);
             if let Some((artifact, report)) = known {
-                return Ok((artifact, Vec::new(), report));
+                return Ok((artifact, Vec::new(), report, None));
             }
             seen = self
                 .store
@@ -378,6 +389,7 @@ impl Compiler {
             mut writes,
             mut report,
             seed,
+            details,
         } = match output {
             Ok(output) => output,
             Err(Refused::Wasmtime(error)) => return Err(error),
@@ -399,7 +411,7 @@ impl Compiler {
                 seal(note, Vec::new())
             });
         }
-        Ok((artifact, writes, report))
+        Ok((artifact, writes, report, details))
     }
 
     fn lock_kept(&self) -> MutexGuard<'_, Option<Kept>> {
@@ -409,7 +421,9 @@ impl Compiler {
     /// Whole artifacts are left out when every function is to be looked at, or the artifact
     /// depends on more than the input.
     fn whole_artifacts(&self) -> bool {
-        self.options.whole_artifacts && !self.options.verify && self.options.intrinsics.is_none()
+        let options = &self.options;
+        let each = options.verify || options.details;
+        options.whole_artifacts && !each && options.intrinsics.is_none()
     }
 
     fn known_artifact(
@@ -461,11 +475,11 @@ impl Compiler {
         };
         watch.lap(&mut report.time_ms.compile);
         report.time_ms.total = watch.total();
-        Ok((artifact, Vec::new(), report))
+        Ok((artifact, Vec::new(), report, None))
     }
 }
 
-type Parts = (Vec<u8>, Vec<Entry>, Report);
+type Parts = (Vec<u8>, Vec<Entry>, Report, Option<Details>);
 
 /// A finished compile whose findings are not in the store yet.
 ///
@@ -478,6 +492,7 @@ pub struct Compilation<'c> {
     artifact: Vec<u8>,
     writes: Vec<Entry>,
     report: Report,
+    details: Option<Details>,
 }
 
 impl Compilation<'_> {
@@ -489,6 +504,12 @@ impl Compilation<'_> {
     /// What was found, compiled and spent so far.
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// What became of each function; `None` unless [`Options::details`] asks for it, and for what
+    /// was compiled plainly.
+    pub fn details(&self) -> Option<&Details> {
+        self.details.as_ref()
     }
 
     /// The artifact; the store is written behind, in one transaction.
@@ -539,12 +560,12 @@ fn whole_artifact(artifact: &[u8], report: &Report) -> Vec<u8> {
 
 /// The binary format of `wasm`, which may be text.
 #[cfg(feature = "wat")]
-fn binary(wasm: &[u8]) -> Result<Cow<'_, [u8]>> {
+pub(crate) fn binary(wasm: &[u8]) -> Result<Cow<'_, [u8]>> {
     Ok(wat::parse_bytes(wasm)?)
 }
 
 #[cfg(not(feature = "wat"))]
-fn binary(wasm: &[u8]) -> Result<Cow<'_, [u8]>> {
+pub(crate) fn binary(wasm: &[u8]) -> Result<Cow<'_, [u8]>> {
     Ok(Cow::Borrowed(wasm))
 }
 

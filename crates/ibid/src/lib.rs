@@ -51,7 +51,9 @@ mod bytes;
 mod codegen;
 pub mod compiled;
 mod compiler;
+mod details;
 mod entries;
+mod explain;
 mod fingerprint;
 mod jobs;
 mod kept;
@@ -77,12 +79,16 @@ mod writer;
 pub use bytes::Malformed;
 pub use compiled::CompiledFunction;
 pub use compiler::{Compilation, Compiler, Options};
+pub use details::{Details, FunctionDetails, Phase, Span};
 pub use entries::is_worth_sharing;
+pub use explain::{
+    Cause, CauseShare, Change, ChangeShare, Explanation, FunctionExplanation, Share,
+};
 pub use ibid_store::{CacheStore, MemoryStore};
 pub use plan::Plan;
 pub use primitives::Functions;
 pub use progress::{Progress, ProgressCallback};
-pub use report::{CodeBytes, Counts, Report, SlotCounts, StoreReport, Times};
+pub use report::{CodeBytes, Counts, Found, Report, SlotCounts, StoreReport, Times};
 pub use stencil::{FunctionParameters, FunctionStencil, RelSourceLoc, StencilKey};
 #[cfg(feature = "drop-facts")]
 #[doc(hidden)]

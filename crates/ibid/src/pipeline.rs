@@ -7,6 +7,7 @@ use crate::bytes::{Reader, Writer};
 use crate::codegen::{self, CodegenError, Compiled};
 use crate::compiled::{BodyMap, Layout, Unstorable, write_body_map};
 use crate::compiler::Options;
+use crate::details::{Details, Gathered, Notes, Phase};
 use crate::entries::{Entries, EntryKey, seal};
 use crate::fingerprint::EngineCompiler;
 use crate::jobs::Job;
@@ -53,6 +54,8 @@ pub(crate) struct Output {
     pub(crate) report: Report,
     /// What the module is kept by, if that is wanted and it is not kept yet.
     pub(crate) seed: Option<Seed>,
+    /// What became of each function, if that is wanted.
+    pub(crate) details: Option<Details>,
 }
 
 /// Why a compile gave nothing; Wasmtime then compiles the plain way, and its answer
@@ -89,7 +92,7 @@ pub(crate) fn run(
     kept: Option<&Kept>,
 ) -> Result<Output, Refused> {
     let engine = context.engine;
-    let mut watch = Stopwatch::start();
+    let mut watch = Stopwatch::noting(context.options.details);
     let mut report = Report::default();
     let find = || Before::find(context, wasm);
     let hot = context.options.hot_reload.then(find).flatten();
@@ -120,7 +123,7 @@ pub(crate) fn run(
         )
     };
     let mut program = program.map_err(Refused::Wasmtime)?;
-    watch.lap(&mut report.time_ms.parse);
+    watch.phase(Phase::Parse, &mut report);
     drop(span);
 
     let sources = program.sources();
@@ -152,6 +155,7 @@ struct Made<'c> {
     held: Vec<u8>,
     writes: Vec<Entry>,
     needs_gc_heap: bool,
+    details: Option<Gathered>,
 }
 
 impl<'c> Made<'c> {
@@ -173,17 +177,20 @@ impl<'c> Made<'c> {
         compile.units.sort_by_key(|unit| unit.job.key());
         if context.options.verify {
             report.verified = Some(compile.verify()?);
-            watch.lap(&mut report.time_ms.compile);
+            watch.phase(Phase::Compile, report);
         }
+        let notes = compile.notes.take();
         let layouts: Vec<Layout<'_>> = compile.codes.iter().map(Code::layout).collect();
         let needs_gc_heap = layouts.iter().any(|layout| layout.needs_gc_heap);
         compile.count(&layouts, report);
         let bundles = compile.bundle_entries(&layouts, report);
         compile.writes.extend(bundles);
         compile.writes.extend(compile.rate_entry());
-        watch.lap(&mut report.time_ms.apply);
+        let details = notes.map(|notes| compile.gathered(notes, &layouts));
+        watch.phase(Phase::Apply, report);
         Ok(Made {
             needs_gc_heap,
+            details,
             units: compile.units,
             codes: compile.codes,
             held: compile.held.into_bytes(),
@@ -213,16 +220,17 @@ impl<'c> Made<'c> {
                 map: unit.parameters.map(),
             })
             .collect();
-        watch.lap(&mut report.time_ms.apply);
+        watch.phase(Phase::Apply, &mut report);
 
         let artifact = link::link(engine, described, types, &functions)?;
-        watch.lap(&mut report.time_ms.link);
+        watch.phase(Phase::Link, &mut report);
         report.time_ms.total = watch.total();
         Ok(Output {
             artifact,
             writes: self.writes,
             report,
             seed: None,
+            details: self.details.map(|gathered| watch.details(gathered)),
         })
     }
 }
@@ -442,6 +450,8 @@ struct Compile<'b, 'c, 's> {
     damaged: u64,
     /// Bytes of bodies that were compiled, and nanoseconds that these took.
     compiled: (AtomicU64, AtomicU64),
+    /// What is noted for the details, if they are wanted.
+    notes: Option<Notes>,
 }
 
 /// What is known of a key.
@@ -484,6 +494,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             writes: Vec::new(),
             damaged: 0,
             compiled: Default::default(),
+            notes: context.options.details.then(Notes::default),
         }
     }
 
@@ -548,7 +559,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         report: &mut Report,
     ) -> Result<(), Refused> {
         let missing = self.take_from_bundles(jobs);
-        watch.lap(&mut report.time_ms.lookup);
+        watch.phase(Phase::Lookup, report);
         let unfit = self.find_or_compile(missing, Addresses::Slots, watch, report)?;
         if !unfit.is_empty() {
             let unfit = self.find_or_compile(unfit, Addresses::Literal, watch, report)?;
@@ -568,19 +579,19 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
     ) -> Result<Vec<Job>, Refused> {
         let span = tracing::debug_span!("keys").entered();
         let wanted = self.stencils(jobs, addresses)?;
-        watch.lap(&mut report.time_ms.keys);
+        watch.phase(Phase::Keys, report);
         drop(span);
         let span = tracing::debug_span!("lookup").entered();
         self.look_up(&wanted);
-        watch.lap(&mut report.time_ms.lookup);
+        watch.phase(Phase::Lookup, report);
         drop(span);
         let span = tracing::debug_span!("compile").entered();
         let compiled = self.compile_missing(&wanted)?;
-        watch.lap(&mut report.time_ms.compile);
+        watch.phase(Phase::Compile, report);
         drop(span);
         let _span = tracing::debug_span!("apply").entered();
         let unfit = self.take_in(wanted, compiled);
-        watch.lap(&mut report.time_ms.apply);
+        watch.phase(Phase::Apply, report);
         Ok(unfit)
     }
 
@@ -771,6 +782,7 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         } = *self.context;
         let program = self.program;
         let (compiled_bytes, compiled_nanoseconds) = &self.compiled;
+        let notes = self.notes.as_ref();
         // The longest first, so that none is waited for at the end.
         missing.sort_by_key(|i| Reverse(length(program, wanted[*i].job)));
         let progress = Counter::new(options.progress.as_ref(), missing.len());
@@ -805,6 +817,9 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
                 let nanoseconds = start.elapsed().as_nanos() as u64;
                 compiled_bytes.fetch_add(bytes, Ordering::Relaxed);
                 compiled_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+            }
+            if let Some(notes) = notes {
+                notes.compiled(*job, start);
             }
             progress.step();
             (i, result)
@@ -869,6 +884,9 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
         let fits = self.fits(&wanted);
         let mut unfit = Vec::new();
         for (i, (wanted, fits)) in wanted.into_iter().zip(fits).enumerate() {
+            if let (Some(notes), Some(key)) = (&mut self.notes, wanted.stencil) {
+                notes.key(wanted.job, key);
+            }
             let (code, found) = match (fresh.get(&i), self.place(&wanted)) {
                 (Some(fresh), _) => *fresh,
                 (None, Some(Place::Code(code, Origin::Compiler))) => (code, Found::Duplicate),
@@ -1020,6 +1038,17 @@ impl<'b, 'c, 's> Compile<'b, 'c, 's> {
             }
         }
         report.store.damaged = self.damaged;
+    }
+
+    /// What became of each function, of which there are `notes`.
+    fn gathered(&self, notes: Notes, layouts: &[Layout<'_>]) -> Gathered {
+        let held = self.held.as_bytes();
+        let units = self.units.iter().map(|unit| {
+            let parameters = unit.parameters.read(held);
+            let code_bytes = layouts[unit.code].code.len() as u64;
+            (unit.job, unit.found, parameters, code_bytes)
+        });
+        notes.gather(self.program, units)
     }
 
     /// The bundles to be stored; see [`bundle_entry`](Self::bundle_entry).

@@ -1,6 +1,8 @@
 //! What happened in a compile, for people and for machines.
 
+use crate::details::{Details, Gathered, Noted, Phase};
 use serde::Serialize;
+use std::time::Instant;
 
 /// What one compile found, compiled and cost.
 ///
@@ -117,12 +119,20 @@ pub struct StoreReport {
 }
 
 /// How a function was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Found {
+    /// By the exact bytes of the body, in the same module environment.
     ExactBody,
+    /// By stencil.
     Stencil,
+    /// By Cranelift's own key, after translation.
     Clif,
+    /// With the stencil of another function that was compiled or found by CLIF in the same
+    /// compile.
     Duplicate,
+    /// Not at all: it was compiled.
     Compiled,
 }
 
@@ -139,26 +149,64 @@ impl Counts {
     }
 }
 
+impl Times {
+    fn of(&mut self, phase: Phase) -> &mut f64 {
+        match phase {
+            Phase::Parse => &mut self.parse,
+            Phase::Keys => &mut self.keys,
+            Phase::Lookup => &mut self.lookup,
+            Phase::Compile => &mut self.compile,
+            Phase::Apply => &mut self.apply,
+            Phase::Link => &mut self.link,
+        }
+    }
+}
+
 /// Measures consecutive stages.
 pub(crate) struct Stopwatch {
-    start: std::time::Instant,
-    lap: std::time::Instant,
+    start: Instant,
+    lap: Instant,
+    /// Each stage so far, if that is wanted.
+    stages: Option<Vec<Noted<Phase>>>,
 }
 
 impl Stopwatch {
     pub(crate) fn start() -> Stopwatch {
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         Stopwatch {
             start: now,
             lap: now,
+            stages: None,
+        }
+    }
+
+    /// The same, and keeps when each stage was if that is `wanted`.
+    pub(crate) fn noting(wanted: bool) -> Stopwatch {
+        Stopwatch {
+            stages: wanted.then(Vec::new),
+            ..Stopwatch::start()
         }
     }
 
     /// Adds the milliseconds since the last lap to `stage`.
     pub(crate) fn lap(&mut self, stage: &mut f64) {
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         *stage += (now - self.lap).as_secs_f64() * 1e3;
         self.lap = now;
+    }
+
+    /// What happened since the last lap was `phase`.
+    pub(crate) fn phase(&mut self, phase: Phase, report: &mut Report) {
+        let start = self.lap;
+        self.lap(report.time_ms.of(phase));
+        if let Some(stages) = &mut self.stages {
+            stages.push(Noted::here(phase, start, self.lap));
+        }
+    }
+
+    /// What was `gathered`, and when each stage was.
+    pub(crate) fn details(&self, gathered: Gathered) -> Details {
+        gathered.finish(self.start, self.stages.as_deref().unwrap_or_default())
     }
 
     /// Milliseconds since the start.

@@ -55,8 +55,9 @@ impl From<wasmparser::BinaryReaderError> for NotCovered {
 }
 
 /// Marks in the facts what the bytes behind them are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-enum Fact {
+pub(crate) enum Fact {
     Signature = 1,
     Callee = 2,
     BlockType = 3,

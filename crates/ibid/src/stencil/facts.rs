@@ -307,6 +307,11 @@ impl ModuleFacts {
         Digest::of("everything", &out.into_bytes())
     }
 
+    /// By type index: the number of the interned type.
+    pub(crate) fn type_numbers(&self) -> &[u32] {
+        &self.type_indices
+    }
+
     /// All that the module says but its function bodies and data.
     pub(crate) fn everything(&self) -> Digest {
         self.everything

@@ -8,9 +8,12 @@ mod named;
 mod operators;
 mod parameters;
 mod places;
+mod records;
 
 pub(crate) use addresses::{AddressFacts, Class, Decision, Slots};
-pub(crate) use body::{Addresses, Scratch, Shape, SplitBody, Substitute, shape, substitutions};
+pub(crate) use body::{
+    Addresses, Fact, Scratch, Shape, SplitBody, Substitute, shape, substitutions,
+};
 pub(crate) use facts::{ModuleFacts, TypeFacts};
 pub(crate) use key::Digest;
 pub use key::StencilKey;
@@ -24,6 +27,7 @@ pub use parameters::{FunctionParameters, RelSourceLoc};
 #[cfg(test)]
 pub(crate) use places::Entity;
 pub(crate) use places::{Place, SMALLEST_PLACE};
+pub(crate) use records::{Record, records};
 
 use crate::bytes::Writer;
 use crate::fingerprint::Fingerprint;
