@@ -58,19 +58,24 @@ impl Index {
     /// Takes in the descriptors of `segment`.
     pub(crate) fn add(&mut self, segment: &Segment, trust: &Trust, floor: Floor, now: u64) {
         for bytes in segment.descriptors() {
-            let read = Descriptor::read(bytes, trust, now).and_then(|read| {
-                match read.written < floor.not_before {
-                    true => Err(Refusal::Expired),
-                    false => Ok(read),
-                }
-            });
-            match read {
-                Ok(descriptor) => self.add_pack(descriptor),
-                Err(Refusal::Expired) => self.refused.expired += 1,
-                Err(refusal) => {
-                    tracing::warn!("a descriptor of the remote is refused: it is {refusal}");
-                    self.refused.untrusted += 1;
-                }
+            self.add_descriptor(bytes, trust, floor, now);
+        }
+    }
+
+    /// Takes in a descriptor.
+    pub(crate) fn add_descriptor(&mut self, bytes: &[u8], trust: &Trust, floor: Floor, now: u64) {
+        let read = Descriptor::read(bytes, trust, now).and_then(|read| {
+            match read.written < floor.not_before {
+                true => Err(Refusal::Expired),
+                false => Ok(read),
+            }
+        });
+        match read {
+            Ok(descriptor) => self.add_pack(descriptor),
+            Err(Refusal::Expired) => self.refused.expired += 1,
+            Err(refusal) => {
+                tracing::warn!("a descriptor of the remote is refused: it is {refusal}");
+                self.refused.untrusted += 1;
             }
         }
     }

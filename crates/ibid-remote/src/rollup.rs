@@ -14,22 +14,35 @@ pub(crate) const FANOUT: usize = 8;
 /// Segments of up to so many bytes are of the smallest size.
 const SMALLEST: u64 = 4 << 10;
 
-/// Segments beyond this are left as they are, in bytes.
+/// No segment that was joined is larger, in bytes: clients take in 64 MiB of an index, by default,
+/// and unpack no more than 256 MiB.
 pub(crate) const LARGEST: u64 = 32 << 20;
 
 /// The segments to be joined into one, of all that there are with their lengths in bytes: those of
 /// the smallest size of which there are enough.
 pub(crate) fn due(segments: &[(Name, u64)]) -> Option<Vec<Name>> {
-    let size = |length: u64| (length / SMALLEST).max(1).ilog(FANOUT as u64);
-    let mut by_size: Vec<Vec<Name>> = Vec::new();
-    for (name, length) in segments.iter().filter(|(_, length)| *length < LARGEST) {
-        let size = size(*length) as usize;
+    let size = |length: u64| (length / SMALLEST).max(1).ilog(FANOUT as u64) as usize;
+    let mut by_size: Vec<Vec<(Name, u64)>> = Vec::new();
+    for segment in segments {
+        let size = size(segment.1);
         if by_size.len() <= size {
             by_size.resize(size + 1, Vec::new());
         }
-        by_size[size].push(*name);
+        by_size[size].push(*segment);
     }
-    by_size.into_iter().find(|names| names.len() >= FANOUT)
+    let mut joined = by_size.into_iter().map(fitting);
+    joined.find(|names| names.len() >= FANOUT)
+}
+
+/// Of segments of one size those that make one together which is not too large.
+fn fitting(mut segments: Vec<(Name, u64)>) -> Vec<Name> {
+    segments.sort_unstable_by_key(|(name, length)| (*length, *name));
+    let mut total = 0;
+    let fitting = segments.iter().take_while(|(_, length)| {
+        total += length;
+        total <= LARGEST
+    });
+    fitting.map(|(name, _)| *name).collect()
 }
 
 #[cfg(test)]
@@ -50,6 +63,16 @@ mod tests {
         let joined = due(&segments).unwrap();
         assert_eq!(joined.len(), 8);
         assert!(joined.contains(&named(200)) && joined.contains(&named(0)));
+    }
+
+    #[test]
+    fn nothing_becomes_too_large() {
+        let many = |count: u64, length: u64| -> Vec<(Name, u64)> {
+            (0..count).map(|n| (named(n), length)).collect()
+        };
+        assert_eq!(due(&many(100, LARGEST / 4)), None);
+        assert_eq!(due(&many(100, LARGEST / 8)).unwrap().len(), 8);
+        assert_eq!(due(&many(100, LARGEST / 20)).unwrap().len(), 20);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use crate::index::Index;
 use crate::objects::{Failed, INDEX, PACKS};
 use crate::packed::Packed;
 use crate::remote::{LATER, now, persistently};
-use crate::segment::{self, Segment};
 use crate::store::{Backend, RemoteStore};
 use crate::trust::PublicKey;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -126,10 +125,7 @@ async fn of_packs(packed: &Arc<Packed>) -> Result<Contents, Failed> {
             let (first, last) = contents.written.unwrap_or((u64::MAX, 0));
             let written = descriptor.written;
             contents.written = Some((first.min(written), last.max(written)));
-            let alone = Segment::read(&segment::write(vec![bytes]));
-            if let Ok(segment) = alone {
-                index.add(&segment, &packed.shared.trust, floor, now());
-            }
+            index.add_descriptor(bytes, &packed.shared.trust, floor, now());
         }
     }
     contents.entries = index.entries() as u64;

@@ -13,7 +13,6 @@ use crate::objects::{FLOOR, Failed, INDEX, Listed, PACKS, pack_path, segment_pat
 use crate::pack::{self, Fingerprint, pack};
 use crate::packed::Packed;
 use crate::remote::{LATER, Shared, now, persistently};
-use crate::segment::{self, Segment};
 use crate::store::{Backend, RemoteStore};
 use crate::trust::PublicKey;
 use ibid_store::Entry;
@@ -232,9 +231,9 @@ fn living(
 
 fn index_of(packed: &Packed, living: &[Living]) -> Index {
     let mut index = Index::default();
-    let bytes = living.iter().map(|living| living.bytes.as_slice());
-    if let Ok(segment) = Segment::read(&segment::write(bytes.collect())) {
-        index.add(&segment, &packed.shared.trust, Floor::default(), now());
+    for living in living {
+        let (trust, floor) = (&packed.shared.trust, Floor::default());
+        index.add_descriptor(&living.bytes, trust, floor, now());
     }
     index
 }
@@ -338,7 +337,10 @@ async fn write_index(
     before: &[Listed],
 ) -> Result<u64, Failed> {
     let mut written: FxHashSet<Name> = FxHashSet::default();
-    let mut rest = stay;
+    // The oldest first: clients that cannot take in all prefer what was written last.
+    let mut sorted: Vec<&Living> = stay.iter().collect();
+    sorted.sort_by_key(|living| living.descriptor.written);
+    let mut rest = sorted.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0;
         let fitting = rest.iter().take_while(|living| {
