@@ -117,8 +117,8 @@ pub(super) struct Days {
     pub(super) found: Vec<(f64, f64)>,
     /// The same of new machines in the evening.
     pub(super) found_by_new: Vec<(f64, f64)>,
-    /// On how many of them `gc` removed everything.
-    pub(super) emptied: u64,
+    /// The largest segment, in bytes, and unpacked.
+    pub(super) largest: (u64, f64),
 }
 
 impl Fleet {
@@ -182,7 +182,10 @@ impl Fleet {
                     .collect();
                 self.days.found.push(found(&traces));
                 self.days.found_by_new.push(found(&new));
-                self.days.emptied += self.remote.today.emptied;
+                let largest = self.remote.largest_segment();
+                if self.days.largest.0 < largest.0 {
+                    self.days.largest = largest;
+                }
             }
         }
         let (entries, bytes) = self.uploaded;

@@ -46,7 +46,7 @@ pub struct Outcome {
     pub entries: f64,
     /// Its segments in the evening, and at most on the day.
     pub segments: (usize, usize),
-    /// The largest segment of one prefix, in bytes, and unpacked.
+    /// The largest segment of one prefix in the evenings of ten days, in bytes, and unpacked.
     pub largest_segment: (f64, f64),
     /// Of the entries of the index, the share that a client takes in.
     pub taken: f64,
@@ -55,8 +55,6 @@ pub struct Outcome {
     pub found: (f64, f64),
     /// The same of machines that begin with nothing.
     pub found_by_new: f64,
-    /// On so many of these days `gc` removed everything.
-    pub emptied: u64,
     /// Requests and storage, for thirty days.
     pub dollars: f64,
     /// Of these, storage.
@@ -200,13 +198,12 @@ pub fn simulate(parameters: &Parameters, scenario: &Scenario) -> Outcome {
         entries,
         segments: (fleet.remote.segments(), fleet.remote.most_segments),
         largest_segment: {
-            let (bytes, raw) = fleet.remote.largest_segment();
+            let (bytes, raw) = fleet.days.largest;
             (bytes as f64, raw)
         },
         taken: fleet.remote.indexed(Some(&affordable)) as f64 / entries.max(1.0),
         found: (share(&fleet.days.found), worst(&fleet.days.found)),
         found_by_new: share(&fleet.days.found_by_new),
-        emptied: fleet.days.emptied,
         dollars: all.dollars(parameters) * DAYS + dollars_stored,
         dollars_stored,
         upkeep: Upkept {

@@ -121,9 +121,9 @@ impl Default for Parameters {
 pub enum Upkeep {
     /// As the crate does it.
     Present,
-    /// Segments are of one day each: only those of today are joined, and into none that is larger
-    /// than those that are left alone; clients take in the latest days; `gc` merges what is small of
-    /// the last day, and leaves older days alone until their time is over.
+    /// Segments are of one day each: only those of today are joined; clients take in the latest
+    /// days; `gc` merges what is small of the last day, and leaves older days alone until their time
+    /// is over.
     ByDay,
 }
 

@@ -109,8 +109,6 @@ pub(super) struct Upkept {
     pub(super) gc: Traffic,
     pub(super) gc_milliseconds: f64,
     pub(super) merged: u64,
-    /// `gc` removed everything.
-    pub(super) emptied: u64,
 }
 
 pub(super) struct Remote {
@@ -357,17 +355,8 @@ impl Remote {
             .map(|(id, bytes)| (name(*id), *bytes))
             .collect();
         let due: HashSet<_> = model::due(&named)?.into_iter().collect();
-        let due = segments.iter().filter(|(id, _)| due.contains(&name(*id)));
-        let mut due: Vec<(SegmentId, u64)> = due.copied().collect();
-        if self.scenario.upkeep == Upkeep::ByDay {
-            due.sort_by_key(|(_, bytes)| *bytes);
-            let mut sum = 0;
-            due.retain(|(_, bytes)| {
-                sum += bytes;
-                sum <= model::LARGEST_JOINED
-            });
-        }
-        (due.len() > 1).then(|| due.into_iter().map(|(id, _)| id).collect())
+        let ids = segments.iter().map(|(id, _)| *id);
+        Some(ids.filter(|id| due.contains(&name(*id))).collect())
     }
 
     /// Joins segments into one.
@@ -408,17 +397,13 @@ impl Remote {
         all.dedup();
         self.raw_at_gc = all.iter().map(|pack| self.packs[*pack as usize].raw).sum();
         let by_day = self.scenario.upkeep == Upkeep::ByDay;
-        // What does not fit into one segment cannot be looked at, and everything seems to be of
-        // no use.
-        let is_too_much = !by_day && self.raw_at_gc > model::MAX_SEGMENT_BYTES as f64;
-        self.today.emptied += u64::from(is_too_much && !all.is_empty());
         all.retain(|id| {
             let pack = &self.packs[*id as usize];
             let is_current = || pack.pieces.iter().any(|piece| self.is_in(*piece, *id));
             let lifetime = self.scenario.days;
             match by_day {
                 true => pack.is_there && day(now) <= day(pack.written) + lifetime,
-                false => pack.is_there && now < pack.expires && !is_too_much && is_current(),
+                false => pack.is_there && now < pack.expires && is_current(),
             }
         });
         let written = |remote: &Remote, id: PackId| remote.packs[id as usize].written;
@@ -482,9 +467,9 @@ impl Remote {
     fn write_index(&mut self, stay: &[PackId], now: f64, stages: &mut Vec<Stage>) -> usize {
         let of_day = |remote: &Remote, pack: PackId| day(remote.packs[pack as usize].written);
         let mut stay = stay.to_vec();
-        if self.scenario.upkeep == Upkeep::ByDay {
-            stay.sort_by_key(|pack| (of_day(self, *pack), *pack));
-        }
+        // The oldest first: clients that cannot take in all prefer what was written last.
+        let written = |pack: PackId| self.packs[pack as usize].written;
+        stay.sort_by(|a, b| written(*a).total_cmp(&written(*b)));
         let mut chunks: Vec<Vec<PackId>> = Vec::new();
         let mut raw = 0.0;
         for pack in stay {

@@ -148,13 +148,12 @@ fn index(fleets: &[&Outcome]) -> Table {
         "index",
         "segments",
         "at most",
-        "largest segment",
+        "largest, of 10 days",
         "unpacked",
         "a client holds",
         "found",
         "on the worst day",
         "found by new machines",
-        "emptied",
     ];
     let mut table = Table::new(header);
     for fleet in fleets {
@@ -170,7 +169,6 @@ fn index(fleets: &[&Outcome]) -> Table {
             share(fleet.found.0),
             share(fleet.found.1),
             share(fleet.found_by_new),
-            format!("{} of 10 days", fleet.emptied),
         ]);
     }
     table

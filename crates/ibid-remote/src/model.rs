@@ -18,8 +18,6 @@ pub type Name = [u8; 32];
 
 /// A segment is due to be joined with others when there are so many of about its size.
 pub const FANOUT: usize = rollup::FANOUT;
-/// Segments beyond this are not joined with others, in bytes.
-pub const LARGEST_JOINED: u64 = rollup::LARGEST;
 /// A lookup makes at most so many reads of packs.
 pub const MOST_READS: usize = packed::MOST_READS;
 /// The segments of an index are fetched at most so many at a time.
