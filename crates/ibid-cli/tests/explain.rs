@@ -214,6 +214,20 @@ fn types_and_function_references() {
 }
 
 #[test]
+fn function_pointers() {
+    let sandbox = Sandbox::new();
+    let old = "(module (table 9 funcref) (elem (i32.const 1) $g)
+        (func $f (result i32) (i32.const 1)) (func $g (nop)))";
+    let new = "(module (table 9 funcref) (elem (i32.const 1) $more $g)
+        (func $f (result i32) (i32.const 2)) (func $g (nop)) (func $more (unreachable)))";
+    let line = "function 1 (\"g\")|number in the table|1|2";
+    assert_cause(&sandbox.explained(old, new), "pointer", line);
+    // A pointer to another function is another body.
+    let new = new.replace("$more $g", "$g $more");
+    assert_cause(&sandbox.explained(old, &new), "body", "");
+}
+
+#[test]
 fn memories_tables_and_globals() {
     let sandbox = Sandbox::new();
     let old = "(module (memory 17) (func $f (result i32) (memory.size)))";

@@ -139,6 +139,8 @@ pub enum Cause {
     Type,
     /// Lost: a function that it refers to has another number or type.
     FunctionReference,
+    /// Lost: a function that it has a pointer to has another number in the table.
+    Pointer,
     /// Lost: a memory.
     Memory,
     /// Lost: a table.
@@ -192,6 +194,7 @@ impl fmt::Display for Cause {
             Cause::BlockType => "a block's type",
             Cause::Type => "a type",
             Cause::FunctionReference => "a function reference",
+            Cause::Pointer => "a function pointer",
             Cause::Memory => "a memory",
             Cause::Table => "a table",
             Cause::Global => "a global",

@@ -25,6 +25,8 @@ pub(super) struct Pair<'a, 's> {
     pub(super) old: &'a Side<'s>,
     pub(super) new: &'a Side<'s>,
     pub(super) numbers: (usize, usize),
+    /// By number of a new function: the old one that goes with it.
+    pub(super) counterparts: &'a [Option<usize>],
 }
 
 /// What is different in two bodies that are the same but for what they name.
@@ -32,6 +34,8 @@ pub(super) struct Pair<'a, 's> {
 struct Differences {
     /// Numbers that differ and that no slot stands for, old and new.
     literals: Vec<(u64, u64)>,
+    /// The same for those that are the number of one function in the table, which follows.
+    pointers: Vec<(u64, u64, u32)>,
     /// The types of blocks, in their order, old and new.
     block_types: Vec<(u32, u32)>,
 }
@@ -39,7 +43,9 @@ struct Differences {
 /// All changes between the two, which have different stencils. One of the cause
 /// [`Cause::Body`] stands for that the body is another one.
 pub(super) fn between(pair: &Pair<'_, '_>) -> Vec<Change> {
-    let Pair { old, new, numbers } = pair;
+    let Pair {
+        old, new, numbers, ..
+    } = pair;
     let (old_split, new_split) = (
         old.functions[numbers.0].split.as_ref(),
         new.functions[numbers.1].split.as_ref(),
@@ -65,6 +71,10 @@ pub(super) fn between(pair: &Pair<'_, '_>) -> Vec<Change> {
         Some(differences) => {
             changes.records(&old_facts, &new_facts, (old_split, new_split), &differences);
             changes.numbers(NUMBER, &differences.literals);
+            for (old, new, function) in &differences.pointers {
+                let entity = pair.new.entity(Space::Function, *function);
+                changes.add(Cause::Pointer, entity, "number in the table", old, new);
+            }
             if changes.changes.is_empty() {
                 let what = "the same operators, their numbers written in other widths";
                 changes.push(pair.change(Cause::Encoding, "", what));
@@ -149,8 +159,15 @@ impl Pair<'_, '_> {
                     }
                 }
                 (Token::Number(old), Token::Number(new)) => {
-                    if old != new && !self.may_be_moved(old, new)? {
-                        differences.literals.push((old, new));
+                    if old == new || self.may_be_slots(old, new) {
+                        continue;
+                    }
+                    match self.pointer(old, new) {
+                        Some(function) => differences.pointers.push((old, new, function)),
+                        None if self.may_be_addresses(old, new) => {
+                            differences.literals.push((old, new));
+                        }
+                        None => return None,
                     }
                 }
                 (old, new) if old == new => {}
@@ -159,6 +176,8 @@ impl Pair<'_, '_> {
         }
         differences.literals.sort_unstable();
         differences.literals.dedup();
+        differences.pointers.sort_unstable();
+        differences.pointers.dedup();
         Some(differences)
     }
 
@@ -170,20 +189,38 @@ impl Pair<'_, '_> {
         named && old != new && matches!(names, (Some(old), Some(new)) if old != new)
     }
 
-    /// Whether one number in place of another one is an address that moved: one that may be a
-    /// slot, or else one that is in the code. `None`: it is no address.
-    fn may_be_moved(&self, old: u64, new: u64) -> Option<bool> {
-        let candidates = [
-            self.old.is_candidate(self.numbers.0, old),
-            self.new.is_candidate(self.numbers.1, new),
-        ];
+    /// Whether one number in place of another one is an address that moved, for which there may
+    /// be a slot.
+    fn may_be_slots(&self, old: u64, new: u64) -> bool {
+        self.old.is_candidate(self.numbers.0, old) && self.new.is_candidate(self.numbers.1, new)
+    }
+
+    /// Whether both numbers lie where static data does.
+    fn may_be_addresses(&self, old: u64, new: u64) -> bool {
         let in_data =
             |side: &Side<'_>, number| number >= SMALLEST_ADDRESS && side.data.contains(&number);
-        let in_data = in_data(self.old, old) && in_data(self.new, new);
-        match candidates {
-            [true, true] => Some(true),
-            _ => in_data.then_some(false),
-        }
+        in_data(self.old, old) && in_data(self.new, new)
+    }
+
+    /// The function that has both numbers in the table, each in its module.
+    fn pointer(&self, old: u64, new: u64) -> Option<u32> {
+        let entry = |side: &Side<'_>, number| {
+            let place = usize::try_from(number).ok()?;
+            side.table.get(place).copied()
+        };
+        let (old, new) = (entry(self.old, old)?, entry(self.new, new)?);
+        let is_same = match new.checked_sub(self.new.imported) {
+            Some(number) => {
+                let counterpart = self.counterparts.get(number as usize)?;
+                counterpart.is_some_and(|number| self.old.imported + number as u32 == old)
+            }
+            None => {
+                let name =
+                    |side: &Side<'_>, index| side.name(Space::Function, index).map(str::to_string);
+                old < self.old.imported && name(self.old, old) == name(self.new, new)
+            }
+        };
+        is_same.then_some(new)
     }
 }
 
@@ -242,7 +279,9 @@ impl<'s> Changes<'_, '_, 's> {
     }
 
     fn signature(&mut self) {
-        let Pair { old, new, numbers } = self.pair;
+        let Pair {
+            old, new, numbers, ..
+        } = self.pair;
         let types = [(old, numbers.0), (new, numbers.1)].map(|(side, number)| {
             let ty = side.type_of_function(side.imported + number as u32);
             ty.unwrap_or_default()

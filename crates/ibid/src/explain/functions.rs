@@ -127,7 +127,7 @@ impl<'a, 's> Explained<'a, 's> {
     }
 
     fn function(&mut self, number: usize, same_surroundings: bool) -> FunctionExplanation {
-        let (old, new) = (self.old, self.new);
+        let (old, new, counterparts) = (self.old, self.new, self.counterparts);
         let function = &new.functions[number];
         let index = new.imported + number as u32;
         let mut explanation = FunctionExplanation {
@@ -158,6 +158,7 @@ impl<'a, 's> Explained<'a, 's> {
                     old,
                     new,
                     numbers: (number_of_old, number),
+                    counterparts,
                 };
                 (explanation.cause, explanation.changes) = found(&pair, split);
                 explanation.old_index = Some(old.imported + number_of_old as u32);
@@ -173,6 +174,7 @@ impl<'a, 's> Explained<'a, 's> {
                         old,
                         new,
                         numbers: (number_of_old, number),
+                        counterparts,
                     };
                     (explanation.cause, explanation.changes) = found(&pair, split);
                     explanation.old_index = Some(old.imported + number_of_old as u32);
@@ -182,6 +184,7 @@ impl<'a, 's> Explained<'a, 's> {
                         old,
                         new,
                         numbers: (number_of_old, number),
+                        counterparts,
                     };
                     explanation.old_index = Some(old.imported + number_of_old as u32);
                     explanation.changes = changes::unpatched(&pair);
@@ -196,6 +199,7 @@ impl<'a, 's> Explained<'a, 's> {
                         old,
                         new,
                         numbers: (number_of_old, number),
+                        counterparts,
                     };
                     explanation.changes = changes::between(&pair);
                     explanation.cause = cause(&explanation.changes);
@@ -282,7 +286,9 @@ impl<'a, 's> Explained<'a, 's> {
 
 /// How a function was found by its stencil, and what is different nonetheless.
 fn found(pair: &Pair<'_, '_>, split: &SplitBody) -> (Cause, Vec<Change>) {
-    let Pair { old, new, numbers } = *pair;
+    let Pair {
+        old, new, numbers, ..
+    } = *pair;
     let change = |cause, what: &str, old: String, new: String| Change {
         cause,
         entity: String::new(),

@@ -29,6 +29,8 @@ pub(super) struct Side<'s> {
     names: FxHashMap<(Space, u32), String>,
     /// Where static data lies in memory.
     pub(super) data: Range<u64>,
+    /// The functions in the first table that it defines, as far as they are known, by index.
+    pub(super) table: Vec<u32>,
     surroundings: Option<[u8; 32]>,
 }
 
@@ -74,7 +76,15 @@ impl<'s> Side<'s> {
         let described = Described::of(engine, wasm);
         let memory = source.translation.module.memories.values().next();
         let end = memory.and_then(|memory| memory.minimum_byte_size().ok());
+        let table = source
+            .translation
+            .module
+            .table_initialization
+            .values()
+            .next();
+        let table = table.map(|table| table.iter().map(|function| function.as_u32()));
         Side {
+            table: table.map(Iterator::collect).unwrap_or_default(),
             functions: parallel::map(engine.parallel, jobs, Scratch::default, function),
             types: program.types().wasm_types().map(|(_, ty)| ty).collect(),
             imported,
