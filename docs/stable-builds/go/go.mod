@@ -1,0 +1,3 @@
+module stable
+
+go 1.19
