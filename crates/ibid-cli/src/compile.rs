@@ -1,36 +1,23 @@
 //! `ibid compile`: from a module or component to an artifact.
 
+use crate::building::BuildOptions;
 use crate::input::{self, is_dash};
 use crate::output::{self, Output};
-use crate::progress::Progress;
-use crate::remote::{Remote, RemoteOptions};
-use crate::store::CacheOptions;
-use crate::{Failure, human, warn};
+use crate::remote::Remote;
+use crate::{Failure, human};
 use clap::{Args, ValueEnum};
-use ibid::{Compiler, Options, Report};
+use ibid::{Options, Report};
 use std::path::{Path, PathBuf};
-use wasmtime_cli_flags::CommonOptions;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    wasmtime: CommonOptions,
+    build: BuildOptions,
 
     /// Where the artifact goes; `-` is standard output [default: the input's name with
     /// the extension `cwasm`, in the current directory]
     #[arg(short, long, value_name = "OUT.cwasm")]
     output: Option<PathBuf>,
-
-    #[command(flatten)]
-    cache: CacheOptions,
-
-    /// Use no cache: read none and write none
-    #[arg(long, conflicts_with = "cache")]
-    #[cfg_attr(feature = "remote", arg(conflicts_with = "remote"))]
-    no_cache: bool,
-
-    #[command(flatten)]
-    remote: RemoteOptions,
 
     /// Say what was found, compiled and spent: for people on standard error, as JSON
     /// on standard output
@@ -45,11 +32,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     clif: bool,
 
-    /// Keep the addresses of static data, and offsets in the instance, in the keys: a function
-    /// whose data moved, or in a module that imports more, is compiled again
-    #[arg(long)]
-    no_address_slots: bool,
-
     /// The module or component, in the binary or the text format; `-` is standard input
     #[arg(value_name = "IN.wasm|IN.wat")]
     input: PathBuf,
@@ -63,42 +45,17 @@ enum Stats {
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let output = destination(&arguments)?;
-    let engine = input::engine(&mut arguments.wasmtime)?;
+    let engine = input::engine(&mut arguments.build.wasmtime)?;
     let input = input::read_wasm(&arguments.input)?;
-    let remote = match arguments.no_cache {
-        true => Remote::default(),
-        false => arguments.remote.open(&arguments.cache)?,
-    };
-    let (store, caching) = arguments.cache.store(arguments.no_cache)?;
-    let (store, caching) = remote.behind(store, caching);
-
-    let progress = Progress::new();
     let mut options = Options::default();
     options.clif = arguments.clif;
-    options.address_slots = !arguments.no_address_slots;
     options.verify = arguments.verify;
-    options.progress = Some(progress.callback());
-    let compiler = Compiler::with_options(&engine, store, options);
-    let compilation = compiler.compile(&input);
-    progress.finish();
-    let compilation = compilation.map_err(|error| input::refused(&arguments.input, &error))?;
-
+    let builder = arguments.build.builder(&engine, options)?;
+    let compilation = builder.build(&arguments.input, &input)?;
     output.write(compilation.artifact())?;
-    let report = if caching {
-        compilation.store()
-    } else {
-        compilation.report().clone()
-    };
-    if report.store.failures > 0 {
-        let reason = report
-            .store
-            .last_failure
-            .as_deref()
-            .unwrap_or("no reason given");
-        warn(format!("the cache could not be used in full: {reason}"));
-    }
-    remote.finish(arguments.remote.wait_upload);
-    print(&report, &remote, arguments.stats, &output)
+    let report = builder.store(compilation);
+    builder.finish();
+    print(&report, builder.remote(), arguments.stats, &output)
 }
 
 fn destination(arguments: &Arguments) -> Result<Output, Failure> {

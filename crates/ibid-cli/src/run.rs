@@ -10,6 +10,7 @@ use crate::{Failure, input};
 use clap::Args;
 use execute::{Execution, Loaded};
 use host::Grants;
+use ibid::Options;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use wasmtime::Engine;
@@ -75,8 +76,9 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
                 allow_precompiled(&arguments)?;
                 (Loaded::artifact(&engine, &wasm), None)
             } else {
-                let builder = arguments.build.builder(&engine, false)?;
+                let builder = arguments.build.builder(&engine, Options::default())?;
                 let artifact = builder.build(arguments.file(), &wasm)?.into_artifact();
+                builder.say_failures();
                 (Loaded::artifact(&engine, &artifact), Some(builder))
             }
         }

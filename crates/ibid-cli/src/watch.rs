@@ -10,13 +10,14 @@ use crate::output::Output;
 use crate::{Failure, compile, human, input, messages};
 use clap::Args;
 use follow::{Build, follow};
-use ibid::Report;
+use ibid::{Options, Report};
 use program::{Kind, Program};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use stop::{Stop, lock};
+use wasmtime::Engine;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -40,11 +41,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let path = arguments.input.clone();
-    if input::is_dash(&path) {
-        return Err(Failure::Usage(
-            "standard input cannot be watched; name a file".into(),
-        ));
-    }
+    watchable(&path)?;
     let output = match arguments.output.take() {
         Some(path) if input::is_dash(&path) => {
             return Err(Failure::Usage(
@@ -58,7 +55,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let engine = input::engine(&mut arguments.build.wasmtime)?;
     let program = Arc::new(Mutex::new(Program::new(Kind::Command)));
     let mut build = Artifact {
-        builder: arguments.build.builder(&engine, true)?,
+        builder: builder(&arguments.build, &engine)?,
         input: path.clone(),
         output: output.clone(),
         exec: arguments.exec.take(),
@@ -85,14 +82,7 @@ struct Artifact {
 
 impl Build for Artifact {
     fn build(&mut self, wasm: &[u8], stop: &Stop) -> Result<(), Failure> {
-        let start = Instant::now();
-        let built = stop.interruptible(|| self.builder.build(&self.input, wasm));
-        let compilation = built?;
-        Output::File(self.output.clone()).write(compilation.artifact())?;
-        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-        say(milliseconds, compilation.report());
-        // What was found out goes to the cache behind this.
-        compilation.into_artifact();
+        rebuild(&self.builder, &self.input, wasm, &self.output, stop)?;
         match &self.exec {
             Some(command) => lock(&self.program).restart(shell(command)),
             None => Ok(()),
@@ -104,8 +94,44 @@ impl Build for Artifact {
     }
 }
 
-/// Says what came of a build, in a line.
-pub(crate) fn say(milliseconds: f64, report: &Report) {
+/// Refuses what cannot be watched.
+pub(crate) fn watchable(path: &Path) -> Result<(), Failure> {
+    match input::is_dash(path) {
+        true => Err(Failure::Usage(
+            "standard input cannot be watched; name a file".into(),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// A builder that remembers what it has built.
+pub(crate) fn builder(build: &BuildOptions, engine: &Engine) -> Result<Builder, Failure> {
+    let mut options = Options::default();
+    options.hot_reload = true;
+    build.builder(engine, options)
+}
+
+/// Builds `wasm`, which was read from `input`, writes the artifact to `output`, and says in a line
+/// what came of it.
+pub(crate) fn rebuild(
+    builder: &Builder,
+    input: &Path,
+    wasm: &[u8],
+    output: &Path,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    let built = stop.interruptible(|| builder.build(input, wasm));
+    let compilation = built?;
+    Output::File(output.to_path_buf()).write(compilation.artifact())?;
+    say(start.elapsed().as_secs_f64() * 1e3, compilation.report());
+    // What was found out goes to the cache behind this.
+    compilation.into_artifact();
+    builder.say_failures();
+    Ok(())
+}
+
+fn say(milliseconds: f64, report: &Report) {
     let what = what_happened(report);
     messages::tell(human::duration(milliseconds), format_args!(" · {what}"));
 }

@@ -15,7 +15,6 @@ use futures::TryStreamExt as _;
 use opendal::{ErrorKind, Operator};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// The folder of the index.
 pub(crate) const INDEX: &str = "index/";
@@ -158,7 +157,7 @@ impl Objects {
 
     /// Writes an object; it is there as a whole or not at all.
     pub(crate) async fn write(&self, path: &str, bytes: Vec<u8>) -> Result<(), Failed> {
-        self.upload_request();
+        count(&self.counting.upload_requests, 1);
         let length = bytes.len() as u64;
         let written = self.operator.write(path, bytes).await;
         written.map_err(Failed::of("writing", path))?;
@@ -168,17 +167,12 @@ impl Objects {
 
     /// Removes an object, if it is there.
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Failed> {
-        self.upload_request();
+        count(&self.counting.upload_requests, 1);
         match self.operator.delete(path).await {
             // Somebody else was faster.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             deleted => deleted.map_err(Failed::of("removing", path)),
         }
-    }
-
-    fn upload_request(&self) {
-        let requests: &AtomicU64 = &self.counting.upload_requests;
-        count(requests, 1);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::descriptor::{Descriptor, Name};
 use crate::floor::Floor;
-use crate::index::Index;
+use crate::index::{Index, Refused};
 use crate::local::State;
 use crate::objects::{FLOOR, Failed, INDEX, Listed, Objects, pack_path, segment_path};
-use crate::pack;
+use crate::pack::{self, Pack};
 use crate::ranges::{self, Read};
 use crate::remote::{Batch, LATER, Remote, SOON, Shared, Wanted, now, persistently};
 use crate::rollup;
@@ -131,7 +131,7 @@ impl Packed {
                 read.segments.insert(name);
             }
         }
-        self.count_refused(&index);
+        self.count_refused(&index, Refused::default());
         read.index = Arc::new(index);
         self.set_loaded(read.clone());
         read.index
@@ -219,7 +219,7 @@ impl Packed {
             index.add(segment, &self.shared.trust, floor, now());
             segments.insert(*name);
         }
-        self.count_refused_since(&index, before);
+        self.count_refused(&index, before);
         for name in self.shared.local.segments() {
             if !names.contains(&name) {
                 self.shared.local.forget(&name);
@@ -263,11 +263,8 @@ impl Packed {
         }
     }
 
-    fn count_refused(&self, index: &Index) {
-        self.count_refused_since(index, Default::default());
-    }
-
-    fn count_refused_since(&self, index: &Index, before: crate::index::Refused) {
+    /// Counts what `index` refused that it had not `before`.
+    fn count_refused(&self, index: &Index, before: Refused) {
         let (counting, refused) = (&self.shared.counting, index.refused);
         count(&counting.refused, refused.untrusted - before.untrusted);
         count(&counting.expired, refused.expired - before.expired);
@@ -341,7 +338,7 @@ impl Packed {
         let entries = lacking(batch, &index, &self.own());
         let mut written = Vec::new();
         for some in chunks(entries) {
-            if let Some(descriptor) = self.store_pack(some, &[]).await? {
+            if let Some(descriptor) = self.store_entries(some).await? {
                 written.push(descriptor);
             }
         }
@@ -353,28 +350,42 @@ impl Packed {
         self.join_segments(listed).await
     }
 
-    /// Writes a pack, and gives its descriptor.
+    /// Writes a pack of what was inserted, and gives its descriptor's bytes.
+    async fn store_entries(&self, entries: Vec<Entry>) -> Result<Option<Vec<u8>>, Failed> {
+        let given = entries.len() as u64;
+        let Shared { key, lifetime, .. } = &*self.shared;
+        let describe = |pack: &Pack| {
+            let lifetime = lifetime.as_secs();
+            Descriptor::of(pack, key.as_ref(), &[], now(), lifetime)
+        };
+        let Some((bytes, descriptor)) = self.store_pack(entries, describe).await? else {
+            return Ok(None);
+        };
+        self.own().insert(descriptor.pack);
+        let counting = &self.shared.counting;
+        count(&counting.uploaded, descriptor.entries.len() as u64);
+        let lost = given - descriptor.entries.len() as u64;
+        count(&counting.not_uploaded, lost);
+        Ok(Some(bytes))
+    }
+
+    /// Writes a pack, and gives its descriptor, signed and as it was made by `describe`. `None` if
+    /// no entry goes into a pack.
     pub(crate) async fn store_pack(
         &self,
         entries: Vec<Entry>,
-        origins: &[crate::trust::PublicKey],
-    ) -> Result<Option<Vec<u8>>, Failed> {
-        let count_of = entries.len() as u64;
+        describe: impl FnOnce(&Pack) -> Descriptor,
+    ) -> Result<Option<(Vec<u8>, Descriptor)>, Failed> {
         let packed = tokio::task::spawn_blocking(move || pack::pack(&entries)).await;
         let Some(pack) = packed.map_err(|error| Failed::refused(error.to_string()))? else {
             return Ok(None);
         };
-        let Shared { key, lifetime, .. } = &*self.shared;
-        let key = key.as_ref();
-        let descriptor = Descriptor::of(&pack, key, origins, now(), lifetime.as_secs());
+        let descriptor = describe(&pack);
         let path = pack_path(&descriptor.pack);
         let write = || self.objects.write(&path, pack.bytes.clone());
         persistently(&LATER, write).await?;
-        self.own().insert(descriptor.pack);
-        count(&self.shared.counting.uploaded, pack.entries.len() as u64);
-        let lost = count_of - pack.entries.len() as u64;
-        count(&self.shared.counting.not_uploaded, lost);
-        Ok(Some(descriptor.write(key)))
+        let bytes = descriptor.write(self.shared.key.as_ref());
+        Ok(Some((bytes, descriptor)))
     }
 
     /// Writes a segment of `descriptors`, and takes it in.

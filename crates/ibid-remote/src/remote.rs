@@ -39,8 +39,14 @@ pub(crate) struct Shared {
     pub(crate) local: Local,
     pub(crate) counting: Arc<Counting>,
     state: Mutex<State>,
-    /// What was found and will expire before long.
-    renewals: Mutex<Vec<Entry>>,
+    renewals: Mutex<Renewals>,
+}
+
+/// What was found and will expire before long, and how many bytes its values take.
+#[derive(Default)]
+struct Renewals {
+    entries: Vec<Entry>,
+    bytes: usize,
 }
 
 /// So many bytes of values are kept to be stored again.
@@ -67,7 +73,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn renewals(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn renewals(&self) -> MutexGuard<'_, Renewals> {
         self.renewals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,9 +84,9 @@ impl Shared {
             return;
         }
         let mut renewals = self.renewals();
-        let bytes: usize = renewals.iter().map(|entry| entry.value.len()).sum();
-        if bytes + value.len() <= MOST_RENEWED {
-            renewals.push(Entry {
+        if renewals.bytes + value.len() <= MOST_RENEWED {
+            renewals.bytes += value.len();
+            renewals.entries.push(Entry {
                 key: key.to_vec(),
                 value: value.to_vec(),
             });
@@ -89,7 +95,7 @@ impl Shared {
 
     /// What is to be stored again.
     pub(crate) fn take_renewals(&self) -> Vec<Entry> {
-        std::mem::take(&mut *self.renewals())
+        std::mem::take(&mut *self.renewals()).entries
     }
 }
 

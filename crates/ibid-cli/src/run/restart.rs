@@ -4,27 +4,21 @@
 //! compiles, with all that it remembers, and hands the other one the artifact.
 
 use crate::building::Builder;
-use crate::output::Output;
 use crate::run::Arguments;
 use crate::watch::follow::{Build, follow};
 use crate::watch::program::{Kind, Program};
 use crate::watch::stop::{Stop, lock};
-use crate::{Failure, input, watch};
+use crate::{Failure, watch};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 use tempfile::TempDir;
 use wasmtime::Engine;
 
 pub(crate) fn run(arguments: &Arguments, engine: &Engine) -> Result<(), Failure> {
     let path = arguments.file();
-    if input::is_dash(path) {
-        return Err(Failure::Usage(
-            "standard input cannot be watched; name a file".into(),
-        ));
-    }
+    watch::watchable(path)?;
     let directory = tempfile::Builder::new().prefix("ibid-run-").tempdir();
     let directory = directory.map_err(|error| {
         Failure::Input(format!("cannot make a directory for the artifact: {error}"))
@@ -33,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments, engine: &Engine) -> Result<(), Failure>
         .map_err(|error| Failure::Input(format!("cannot find this command's own file: {error}")))?;
     let program = Arc::new(Mutex::new(Program::new(Kind::Guest)));
     let mut build = Restart {
-        builder: arguments.build.builder(engine, true)?,
+        builder: watch::builder(&arguments.build, engine)?,
         input: path.to_path_buf(),
         directory,
         this,
@@ -56,13 +50,8 @@ struct Restart {
 
 impl Build for Restart {
     fn build(&mut self, wasm: &[u8], stop: &Stop) -> Result<(), Failure> {
-        let start = Instant::now();
-        let built = stop.interruptible(|| self.builder.build(&self.input, wasm));
-        let compilation = built?;
         let artifact = self.directory.path().join("program.cwasm");
-        Output::File(artifact.clone()).write(compilation.artifact())?;
-        watch::say(start.elapsed().as_secs_f64() * 1e3, compilation.report());
-        compilation.into_artifact();
+        watch::rebuild(&self.builder, &self.input, wasm, &artifact, stop)?;
         let mut command = Command::new(&self.this);
         command.args(with_artifact(std::env::args_os().skip(1), &artifact));
         lock(&self.program).restart(command)

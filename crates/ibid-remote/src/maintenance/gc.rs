@@ -10,7 +10,7 @@ use crate::descriptor::{Descriptor, Name};
 use crate::floor::Floor;
 use crate::index::Index;
 use crate::objects::{FLOOR, Failed, INDEX, Listed, PACKS, pack_path, segment_path};
-use crate::pack::{self, Fingerprint, pack};
+use crate::pack::{self, Fingerprint, Pack};
 use crate::packed::Packed;
 use crate::remote::{LATER, Shared, now, persistently};
 use crate::store::{Backend, RemoteStore};
@@ -139,7 +139,7 @@ async fn collect(packed: &Arc<Packed>, options: &GcOptions) -> Result<Gc, Failed
         .iter()
         .filter_map(|described| Some(described.descriptor.as_ref()?.pack))
         .collect();
-    let living = living(packed, described, &packs, floor, options);
+    let (living, index) = living(packed, described, &packs, floor, options);
     let (small, mut stay) = split_small(living);
     let mut merged = Vec::new();
     for group in groups(small) {
@@ -151,7 +151,7 @@ async fn collect(packed: &Arc<Packed>, options: &GcOptions) -> Result<Gc, Failed
         if options.dry_run {
             continue;
         }
-        merged.push(merge(packed, &group, &stay).await?);
+        merged.push(merge(packed, &group, &index).await?);
     }
     stay.extend(merged.into_iter().flatten());
     let names: FxHashSet<Name> = stay.iter().map(|living| living.descriptor.pack).collect();
@@ -178,14 +178,14 @@ async fn collect(packed: &Arc<Packed>, options: &GcOptions) -> Result<Gc, Failed
     Ok(gc)
 }
 
-/// What stays of all that is described.
+/// What stays of all that is described, and where the latest entries are of that.
 fn living(
     packed: &Packed,
     described: Vec<Described>,
     packs: &[Listed],
     floor: Floor,
     options: &GcOptions,
-) -> Vec<Living> {
+) -> (Vec<Living>, Index) {
     let there: FxHashSet<Name> = packs.iter().map(|pack| pack.name).collect();
     let oldest = options
         .max_age
@@ -210,8 +210,10 @@ fn living(
         entries.any(|(fingerprint, _)| is_of(&index, *fingerprint, descriptor))
     };
     living.retain(is_current);
-    // The latest first, each pack once.
-    living.sort_by_key(|living| std::cmp::Reverse(living.descriptor.written));
+    // The latest first, in the order of the index, each pack once.
+    living.sort_by_key(|Living { descriptor, .. }| {
+        std::cmp::Reverse((descriptor.written, descriptor.pack))
+    });
     let mut seen = FxHashSet::default();
     living.retain(|living| seen.insert(living.descriptor.pack));
     if let Some(most) = options.max_bytes {
@@ -226,7 +228,8 @@ fn living(
             fits
         });
     }
-    living
+    // What is left out for its size is older than all that stays, and hides nothing of that.
+    (living, index)
 }
 
 fn index_of(packed: &Packed, living: &[Living]) -> Index {
@@ -278,13 +281,8 @@ pub(crate) fn groups(small: Vec<Living>) -> Vec<Vec<Living>> {
 async fn merge(
     packed: &Arc<Packed>,
     group: &[Living],
-    stay: &[Living],
+    index: &Index,
 ) -> Result<Option<Living>, Failed> {
-    let all = group.iter().chain(stay).map(|living| Living {
-        bytes: living.bytes.clone(),
-        descriptor: living.descriptor.clone(),
-    });
-    let index = index_of(packed, &all.collect::<Vec<_>>());
     let mut entries = Vec::new();
     let mut writers: Vec<PublicKey> = Vec::new();
     for Living { descriptor, .. } in group {
@@ -297,7 +295,7 @@ async fn merge(
             // One that is damaged is not merged: what it had is gone.
             let Some(Ok(raw)) = raw else { continue };
             for (key, value) in pack::entries(&raw).unwrap_or_default() {
-                if is_of(&index, Fingerprint::of(key), descriptor) {
+                if is_of(index, Fingerprint::of(key), descriptor) {
                     entries.push(Entry {
                         key: key.to_vec(),
                         value: value.to_vec(),
@@ -311,22 +309,13 @@ async fn merge(
             }
         }
     }
-    // The order of entries is that of their packs, the latest first.
-    let Some(pack) = pack(&entries) else {
-        return Ok(None);
-    };
     let times = group.iter().map(|living| &living.descriptor);
     let written = times.clone().map(|d| d.written).max().unwrap_or_default();
     let expires = times.map(|d| d.expires).max().unwrap_or_default();
     let key = packed.shared.key.as_ref();
-    let descriptor = Descriptor::of(&pack, key, &writers, written, expires - written);
-    let path = pack_path(&descriptor.pack);
-    let write = || packed.objects.write(&path, pack.bytes.clone());
-    persistently(&LATER, write).await?;
-    Ok(Some(Living {
-        bytes: descriptor.write(key),
-        descriptor,
-    }))
+    let describe = |pack: &Pack| Descriptor::of(pack, key, &writers, written, expires - written);
+    let stored = packed.store_pack(entries, describe).await?;
+    Ok(stored.map(|(bytes, descriptor)| Living { bytes, descriptor }))
 }
 
 /// Writes segments of all that stays, then removes those that were there before. Gives the number

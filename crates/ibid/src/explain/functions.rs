@@ -136,13 +136,19 @@ impl<'a, 's> Explained<'a, 's> {
             body_bytes: function.body.as_bytes().len() as u64,
             cause: Cause::Uncovered,
             is_lost: true,
-            old_index: self.counterparts[number].map(|old_number| old.imported + old_number as u32),
+            old_index: counterparts[number].map(|old_number| old.imported + old_number as u32),
             changes: Vec::new(),
             duplicate_of: None,
             unsure: false,
         };
         let (Some(key), Some(split)) = (function.key, &function.split) else {
             return explanation;
+        };
+        let pair = |number_of_old| Pair {
+            old,
+            new,
+            numbers: (number_of_old, number),
+            counterparts,
         };
         let mut lost_key = key;
         match self.way(number, key, split, same_surroundings) {
@@ -154,12 +160,7 @@ impl<'a, 's> Explained<'a, 's> {
                 old: number_of_old,
                 unsure,
             } => {
-                let pair = Pair {
-                    old,
-                    new,
-                    numbers: (number_of_old, number),
-                    counterparts,
-                };
+                let pair = pair(number_of_old);
                 (explanation.cause, explanation.changes) = found(&pair, split);
                 explanation.old_index = Some(old.imported + number_of_old as u32);
                 explanation.unsure = unsure;
@@ -170,37 +171,22 @@ impl<'a, 's> Explained<'a, 's> {
                 let known = literal.and_then(|key| Some((key, self.literal.get(&key)?)));
                 if let Some((_, numbers)) = known {
                     let number_of_old = self.best(number, numbers);
-                    let pair = Pair {
-                        old,
-                        new,
-                        numbers: (number_of_old, number),
-                        counterparts,
-                    };
+                    let pair = pair(number_of_old);
                     (explanation.cause, explanation.changes) = found(&pair, split);
                     explanation.old_index = Some(old.imported + number_of_old as u32);
                 } else {
                     let number_of_old = self.best(number, &self.of_keys[&key]);
-                    let pair = Pair {
-                        old,
-                        new,
-                        numbers: (number_of_old, number),
-                        counterparts,
-                    };
+                    let pair = pair(number_of_old);
                     explanation.old_index = Some(old.imported + number_of_old as u32);
                     explanation.changes = changes::unpatched(&pair);
                     explanation.cause = cause(&explanation.changes);
                     lost_key = literal.unwrap_or(key);
                 }
             }
-            Way::Lost => match self.counterparts[number] {
+            Way::Lost => match counterparts[number] {
                 None => explanation.cause = Cause::New,
                 Some(number_of_old) => {
-                    let pair = Pair {
-                        old,
-                        new,
-                        numbers: (number_of_old, number),
-                        counterparts,
-                    };
+                    let pair = pair(number_of_old);
                     explanation.changes = changes::between(&pair);
                     explanation.cause = cause(&explanation.changes);
                 }
