@@ -61,9 +61,10 @@ pub use transport::Imported;
 /// - **The file stays within [`DiskOptions::max_bytes`]**, and the store is never full for good.
 ///   There are generations of entries: when the current one is full, an empty one becomes current,
 ///   and what is found in the older one is copied to the current one. What is neither is cleared, a
-///   slice with each insertion, which takes no longer than 10 ms of it. A value of 1 MiB or more is
-///   a large one. Large values share a quarter of the space and evict each other only. The entries
-///   of [families](crate::family) that nobody uses any more go before all others.
+///   slice with each insertion, which takes no longer than [`DiskOptions::eviction_time`] of it. A
+///   value of 1 MiB or more is a large one. Large values share a quarter of the space and evict
+///   each other only. The entries of [families](crate::family) that nobody uses any more go before
+///   all others.
 /// - **No operation fails a build.** A lookup that fails is a miss and an insertion that fails
 ///   stores nothing. Both are counted in [`Counters::failures`], and the first of a handle is
 ///   logged as a warning.

@@ -39,7 +39,7 @@ impl Batch<'_> {
     /// If there is no room, room is made, once, in transactions before that. What does not fit
     /// then is not stored.
     pub(super) fn store(&self) -> heed::Result<Stored> {
-        let mut budget = Budget::of_an_insertion();
+        let mut budget = Budget::of_an_insertion(self.bounds.eviction_time);
         let (txn, state) = self.begin()?;
         let full = match self.write(txn, &state, self.hits, &mut budget) {
             Ok(Written::All(stored)) => return Ok(stored),

@@ -1,7 +1,8 @@
 //! Removing entries, a slice at a time.
 //!
-//! No insertion removes for longer than [`Budget::TIME`]: a generation of gigabytes takes seconds
-//! to clear, and a compile may be waiting. What is left is removed with the next insertions.
+//! No insertion removes for longer than [`DiskOptions::eviction_time`](crate::DiskOptions): a
+//! generation of gigabytes takes seconds to clear, and a compile may be waiting. What is left is
+//! removed with the next insertions.
 
 use super::environment::Table;
 use heed::RwTxn;
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 /// How much may be removed yet.
 #[derive(Debug)]
 pub(super) struct Budget {
-    end: Instant,
+    /// `None` if there is no end that a clock could show.
+    end: Option<Instant>,
     /// What may be removed however long it takes.
     least: u64,
     /// How many entries were removed.
@@ -19,9 +21,6 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// How long one insertion removes entries.
-    pub(super) const TIME: Duration = Duration::from_millis(10);
-
     /// How many entries an insertion removes even if that takes longer. It takes a millisecond
     /// or two; but a machine that hangs at the wrong time shall not keep the store full.
     const LEAST: u64 = 1024;
@@ -29,10 +28,10 @@ impl Budget {
     /// How many entries are removed between two looks at the clock.
     const STEP: u64 = 64;
 
-    /// As much as one insertion may remove.
-    pub(super) fn of_an_insertion() -> Budget {
+    /// As much as one insertion may remove, in `time`.
+    pub(super) fn of_an_insertion(time: Duration) -> Budget {
         Budget {
-            end: Instant::now() + Self::TIME,
+            end: Instant::now().checked_add(time),
             least: Self::LEAST,
             removed: 0,
         }
@@ -41,7 +40,7 @@ impl Budget {
     /// `entries`, or a few more.
     pub(super) fn of(entries: u64) -> Budget {
         Budget {
-            end: Instant::now(),
+            end: Some(Instant::now()),
             least: entries,
             removed: 0,
         }
@@ -49,7 +48,7 @@ impl Budget {
 
     fn is_spent(&self) -> bool {
         let at_a_step = self.removed >= self.least && self.removed.is_multiple_of(Self::STEP);
-        at_a_step && Instant::now() >= self.end
+        at_a_step && self.end.is_some_and(|end| Instant::now() >= end)
     }
 }
 

@@ -1,6 +1,7 @@
 //! How large a store may grow, and how its space is shared out.
 
 use super::authentication::AuthenticationKey;
+use std::time::Duration;
 
 /// How to open a [`DiskStore`](crate::DiskStore).
 ///
@@ -27,11 +28,19 @@ pub struct DiskOptions {
     /// and no more. Entries that were stored without a key, or with another one, are misses, and
     /// are replaced.
     pub authentication: Option<AuthenticationKey>,
+    /// How long an insertion may take to remove what was evicted. 10 milliseconds by default.
+    ///
+    /// A thousand entries are removed however long it takes. What is left then is removed with the
+    /// next insertions; if a batch needs its room at once, some of the batch is not stored.
+    pub eviction_time: Duration,
 }
 
 impl DiskOptions {
     /// The default of [`max_bytes`](Self::max_bytes): 5 GiB.
     pub const DEFAULT_BYTES: u64 = 5 << 30;
+
+    /// The default of [`eviction_time`](Self::eviction_time): 10 milliseconds.
+    pub const DEFAULT_EVICTION_TIME: Duration = Duration::from_millis(10);
 }
 
 impl Default for DiskOptions {
@@ -39,6 +48,7 @@ impl Default for DiskOptions {
         DiskOptions {
             max_bytes: Self::DEFAULT_BYTES,
             authentication: None,
+            eviction_time: Self::DEFAULT_EVICTION_TIME,
         }
     }
 }
@@ -70,6 +80,8 @@ pub(super) struct Bounds {
     pub(super) promotion_bytes: u64,
     /// The bytes of pages that large values may take up.
     pub(super) large_bytes: u64,
+    /// How long an insertion may remove entries.
+    pub(super) eviction_time: Duration,
 }
 
 impl Bounds {
@@ -90,6 +102,7 @@ impl Bounds {
             generation_bytes,
             promotion_bytes: generation_bytes / 8,
             large_bytes: max_bytes / 4,
+            eviction_time: options.eviction_time,
         }
     }
 }

@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(batch.store().unwrap().stored, 1);
         let seen = batch.begin().unwrap().1;
         for _ in 0..3 {
-            let mut budget = Budget::of_an_insertion();
+            let mut budget = Budget::of_an_insertion(bounds.eviction_time);
             batch
                 .make_room(Full::Generation, &seen, &mut budget)
                 .unwrap();

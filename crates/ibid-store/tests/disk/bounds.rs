@@ -1,8 +1,9 @@
 //! The store stays within its bounds, and is never full for good.
 
 use crate::common::{MIDDLING_STORE, SMALL_STORE, entries, found, key, open, trouble, value};
-use ibid_store::{CacheStore, Counters, DiskStore, Entry};
+use ibid_store::{CacheStore, Counters, DiskOptions, DiskStore, Entry};
 use std::path::Path;
+use std::time::Duration;
 
 fn bytes_on_disk(store: &DiskStore) -> u64 {
     store.statistics().unwrap().bytes_on_disk
@@ -74,7 +75,11 @@ fn what_was_found_is_promoted_even_if_generations_change_just_then() {
 #[test]
 fn a_batch_may_need_the_space_that_was_freed_for_it() {
     let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path(), &MIDDLING_STORE);
+    let options = DiskOptions {
+        eviction_time: Duration::MAX,
+        ..MIDDLING_STORE
+    };
+    let store = open(directory.path(), &options);
     for number in 0..4 {
         assert_eq!(store.insert_many(vec![large(number, 2_000_000)]), 1);
     }

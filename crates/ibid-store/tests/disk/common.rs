@@ -7,12 +7,14 @@ use std::path::Path;
 pub(crate) const SMALL_STORE: DiskOptions = DiskOptions {
     max_bytes: 8 << 20,
     authentication: None,
+    eviction_time: DiskOptions::DEFAULT_EVICTION_TIME,
 };
 
 /// A store in which a few large values fit.
 pub(crate) const MIDDLING_STORE: DiskOptions = DiskOptions {
     max_bytes: 32 << 20,
     authentication: None,
+    eviction_time: DiskOptions::DEFAULT_EVICTION_TIME,
 };
 
 pub(crate) fn open(directory: &Path, options: &DiskOptions) -> DiskStore {
