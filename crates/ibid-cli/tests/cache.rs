@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::Sandbox;
+use common::{Sandbox, fails, stderr};
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 /// A module of functions that give these numbers.
 fn module(numbers: impl IntoIterator<Item = u32>) -> String {
@@ -15,27 +15,6 @@ fn module(numbers: impl IntoIterator<Item = u32>) -> String {
 }
 
 impl Sandbox {
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
-        std::fs::write(self.path(name), contents).unwrap();
-    }
-
-    fn ibid(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs the command, which succeeds and says something on standard output.
-    #[track_caller]
-    fn says(&self, arguments: &[&str]) -> String {
-        let output = self.ibid(arguments);
-        assert!(output.status.success(), "{}", stderr(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    #[track_caller]
-    fn json(&self, arguments: &[&str]) -> serde_json::Value {
-        serde_json::from_str(&self.says(arguments)).expect("one JSON object")
-    }
-
     /// How many functions are compiled.
     #[track_caller]
     fn compiled(&self, arguments: &[&str]) -> u64 {
@@ -60,17 +39,6 @@ impl Sandbox {
         std::fs::write(&path, bytes).unwrap();
         places.len()
     }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[track_caller]
-fn fails(output: &Output, code: i32, message: &str) {
-    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
-    assert!(stderr(output).contains(message), "{}", stderr(output));
-    assert!(!stderr(output).contains("panicked"), "{}", stderr(output));
 }
 
 #[test]

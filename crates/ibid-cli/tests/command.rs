@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Sandbox;
+use common::{Sandbox, fails, plain, stderr, succeeds};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -10,18 +10,6 @@ use std::process::{Output, Stdio};
 const SIMPLE: &str = r#"(module (func $f (export "f") (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))))"#;
 
 impl Sandbox {
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        std::fs::write(&path, contents).unwrap();
-        path
-    }
-
-    /// Runs the command in the sandbox, whose subfolder `cache` is the user's cache
-    /// directory.
-    fn ibid(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
     /// The names of the files in the sandbox.
     fn files(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.directory.path())
@@ -34,31 +22,8 @@ impl Sandbox {
     }
 }
 
-#[track_caller]
-fn succeeds(output: &Output) -> &Output {
-    assert!(output.status.success(), "{}", stderr(output));
-    output
-}
-
-#[track_caller]
-fn fails(output: &Output, code: i32, message: &str) {
-    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
-    assert!(stderr(output).contains(message), "{}", stderr(output));
-    assert!(!stderr(output).contains("panicked"), "{}", stderr(output));
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).expect("one JSON object on standard output")
-}
-
-fn plain(text: &str) -> Vec<u8> {
-    wasmtime::Engine::default()
-        .precompile_module(text.as_bytes())
-        .unwrap()
 }
 
 #[test]

@@ -3,40 +3,14 @@
 
 mod common;
 
-use common::Sandbox;
+use common::{Sandbox, fails};
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 impl Sandbox {
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
-        std::fs::write(self.path(name), contents).unwrap();
-    }
-
-    fn ibid(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs the command, which succeeds and says something on standard output.
-    #[track_caller]
-    fn says(&self, arguments: &[&str]) -> String {
-        let output = self.ibid(arguments);
-        assert!(output.status.success(), "{}", stderr(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    #[track_caller]
-    fn json(&self, arguments: &[&str]) -> serde_json::Value {
-        serde_json::from_str(&self.says(arguments)).expect("one JSON object")
-    }
-
     /// Runs the command, which fails with `code` and says why.
     #[track_caller]
     fn fails(&self, arguments: &[&str], code: i32, message: &str) {
-        let output = self.ibid(arguments);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(said.contains(message), "{said}");
-        assert!(!said.contains("panicked"), "{said}");
+        fails(&self.ibid(arguments), code, message);
     }
 
     /// What is said of the function called `f` of the module `new`, beside `old`, after the old
@@ -82,10 +56,6 @@ impl Sandbox {
         assert_eq!(lost["functions"], functions["compiled"], "{explanation}");
         explanation
     }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[track_caller]

@@ -5,11 +5,11 @@ mod common;
 #[path = "../../ibid-remote/tests/support/elsewhere.rs"]
 mod support;
 
-use common::Sandbox;
+use common::{Sandbox, stderr, succeeds};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{BUCKET, Blackhole, Faults, Proxy, S3};
 
@@ -34,27 +34,17 @@ fn module(functions: u32, number: u32) -> String {
 impl Sandbox {
     /// With a writer's key, a list of it, and a module.
     fn fleet() -> Sandbox {
-        let sandbox = Sandbox::new();
+        let mut sandbox = Sandbox::new();
+        sandbox.environment = vec![
+            ("AWS_ACCESS_KEY_ID", "loopback"),
+            ("AWS_SECRET_ACCESS_KEY", "loopback"),
+        ];
         let public = sandbox.says(&["remote", "keygen", "ci.key"]);
         std::fs::write(sandbox.path("trusted"), public).unwrap();
         std::fs::write(sandbox.path("in.wat"), module(60, 7777)).unwrap();
         let plain = ["compile", "in.wat", "-o", "plain.cwasm", "--no-cache"];
         succeeds(&sandbox.ibid(&plain));
         sandbox
-    }
-
-    fn ibid(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command(arguments);
-        command.env("AWS_ACCESS_KEY_ID", "loopback");
-        command.env("AWS_SECRET_ACCESS_KEY", "loopback");
-        command.output().unwrap()
-    }
-
-    #[track_caller]
-    fn says(&self, arguments: &[&str]) -> String {
-        let output = self.ibid(arguments);
-        succeeds(&output);
-        String::from_utf8(output.stdout).unwrap()
     }
 
     /// What a compile reports, whose artifact is what it is without a cache.
@@ -83,15 +73,6 @@ impl Sandbox {
 }
 
 const TRUST: [&str; 2] = ["--remote-trust", "trusted"];
-
-#[track_caller]
-fn succeeds(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 fn compiled(report: &Value) -> u64 {
     report["functions"]["compiled"].as_u64().unwrap()

@@ -4,7 +4,7 @@
 mod common;
 mod live;
 
-use common::Sandbox;
+use common::{Sandbox, fails, stderr, stdout};
 use live::Live;
 use std::io::Write as _;
 use std::process::{Output, Stdio};
@@ -77,35 +77,10 @@ fn saying(text: &str, reads: bool) -> String {
     )
 }
 
-impl Sandbox {
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
-        std::fs::write(self.path(name), contents).unwrap();
-    }
-
-    fn ibid(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 #[track_caller]
 fn ends(output: &Output, code: i32, said: &str) {
     assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
     assert_eq!(stdout(output), said, "{}", stderr(output));
-}
-
-#[track_caller]
-fn fails(output: &Output, code: i32, message: &str) {
-    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
-    assert!(stderr(output).contains(message), "{}", stderr(output));
-    assert!(!stderr(output).contains("panicked"), "{}", stderr(output));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod common;
 mod live;
 
-use common::Sandbox;
+use common::{Sandbox, stderr, stdout};
 use live::Terminal;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,14 +12,6 @@ use std::process::{Command, Output};
 
 /// How a style begins.
 const ESCAPE: &str = "\x1b[";
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// What the command says on a terminal.
 fn on_terminal(command: &Command) -> String {

@@ -4,7 +4,7 @@
 mod common;
 mod live;
 
-use common::Sandbox;
+use common::{Sandbox, plain};
 use live::{Live, is_alive, until};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,12 +16,6 @@ fn module(number: u32) -> String {
            (func (export \"b\") (param i32) (result i32)
              (i32.mul (local.get 0) (i32.const {number}))))"
     )
-}
-
-fn plain(text: &str) -> Vec<u8> {
-    wasmtime::Engine::default()
-        .precompile_module(text.as_bytes())
-        .unwrap()
 }
 
 /// A sandbox with `in.wat` in it, and a command that watches it.
