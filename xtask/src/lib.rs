@@ -3,6 +3,7 @@
 //! It is a library so that benchmarks can find the corpus the way the chores do.
 
 pub mod bench;
+pub mod book;
 mod command;
 pub mod corpus;
 pub mod demo;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use xtask::corpus::{self, check, composed, moved};
-use xtask::{bench, demo, remote};
+use xtask::{bench, book, demo, remote};
 
 #[global_allocator]
 static ALLOCATOR: ibid::Watched = ibid::Watched::system();
@@ -35,6 +35,9 @@ enum Chore {
 
     /// Measure ibid beside Wasmtime, its incremental cache and its module cache, on the corpus.
     Bench(bench::BenchOptions),
+
+    /// Build the book, follow its links, and run the blocks of commands on its pages.
+    Book(book::BookOptions),
 
     /// Have two machines share a cache on an S3 server, with a large module, and count requests.
     Remote(remote::RemoteOptions),
@@ -92,6 +95,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Corpus(options) => options,
         Chore::Demo { module } => return demo::run(module.as_deref(), &mut out),
         Chore::Bench(options) => return bench::run(&options, &mut out),
+        Chore::Book(options) => return book::run(&options, &mut out),
         Chore::Remote(options) => return remote::run(&options, &mut out),
         Chore::CorpusCheckProcess(options) => return check::run_process(&options),
     };
