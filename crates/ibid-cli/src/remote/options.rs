@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Under which heading the options are in the help.
+const HEADING: &str = "Shared cache";
+
 /// Which remote, and how it is used.
 #[derive(Args)]
-#[command(next_help_heading = "Shared cache")]
 pub(crate) struct RemoteOptions {
     /// Share the cache with other machines: s3://bucket/prefix?region=…, gs://, azblob://,
     /// webdav://, file://, redis://, memcached://
@@ -21,31 +23,32 @@ pub(crate) struct RemoteOptions {
         value_name = "URL",
         env = "IBID_REMOTE",
         hide_env_values = true,
-        global = true
+        global = true,
+        help_heading = HEADING
     )]
     remote: Option<String>,
 
     /// Believe the writers whose public keys are in this file, one on each line
-    #[arg(long, value_name = "FILE", env = "IBID_REMOTE_TRUST", global = true)]
+    #[arg(long, value_name = "FILE", env = "IBID_REMOTE_TRUST", global = true, help_heading = HEADING)]
     remote_trust: Option<PathBuf>,
 
     /// Upload what is compiled, signed with the secret key in this file; without one nothing is
     /// uploaded
-    #[arg(long, value_name = "FILE", env = "IBID_REMOTE_KEY", global = true)]
+    #[arg(long, value_name = "FILE", env = "IBID_REMOTE_KEY", global = true, help_heading = HEADING)]
     remote_key: Option<PathBuf>,
 
     /// Believe whoever can write to the remote, and upload without a signature: whoever can write
     /// there decides what machine code runs here
-    #[arg(long, conflicts_with_all = ["remote_trust", "remote_key"], global = true)]
+    #[arg(long, conflicts_with_all = ["remote_trust", "remote_key"], global = true, help_heading = HEADING)]
     insecure_remote: bool,
 
     /// Wait for the remote no longer than this in all, in seconds, then compile
-    #[arg(long, value_name = "SECONDS", env = "IBID_REMOTE_DEADLINE", default_value = "2", value_parser = seconds, global = true)]
+    #[arg(long, value_name = "SECONDS", env = "IBID_REMOTE_DEADLINE", default_value = "2", value_parser = seconds, global = true, help_heading = HEADING)]
     remote_deadline: Duration,
 
     /// Wait until what was compiled is uploaded, as CI should; else it is given up soon after the
     /// artifact is written
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub(crate) wait_upload: bool,
 }
 
