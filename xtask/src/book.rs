@@ -66,7 +66,7 @@ struct Tools {
 /// Fails if something is not as the pages say. The message names the page and the line.
 pub fn run(options: &BookOptions, out: &mut impl Write) -> Result<()> {
     let tools = Tools {
-        root: root()?,
+        root: command::root(),
         ibid: command::build()?,
     };
     if options.write {
@@ -95,13 +95,6 @@ pub fn run(options: &BookOptions, out: &mut impl Write) -> Result<()> {
         1 => bail!("{}", failures[0]),
         count => bail!("{count} pages are wrong\n\n{}", failures.join("\n\n")),
     }
-}
-
-/// The checkout that this was built from.
-fn root() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    root.canonicalize()
-        .with_context(|| format!("{} is gone", root.display()))
 }
 
 fn choose(pages: &mut Vec<Page>, wanted: &[PathBuf]) -> Result<()> {

@@ -7,4 +7,7 @@ pub mod book;
 mod command;
 pub mod corpus;
 pub mod demo;
+pub mod deny;
+pub mod package;
 pub mod remote;
+pub mod reproducible;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use xtask::corpus::{self, check, composed, moved};
-use xtask::{bench, book, demo, remote};
+use xtask::{bench, book, demo, deny, package, remote, reproducible};
 
 #[global_allocator]
 static ALLOCATOR: ibid::Watched = ibid::Watched::system();
@@ -38,6 +38,15 @@ enum Chore {
 
     /// Build the book, follow its links, and run the blocks of commands on its pages.
     Book(book::BookOptions),
+
+    /// Check whether all that the project depends on is allowed: `deny.toml`.
+    Deny,
+
+    /// Pack the crates, make the Debian package, and try it.
+    Package(package::PackageOptions),
+
+    /// Build the command and its Debian package for release, twice, in different places, and compare.
+    Reproducible,
 
     /// Have two machines share a cache on an S3 server, with a large module, and count requests.
     Remote(remote::RemoteOptions),
@@ -96,6 +105,9 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Demo { module } => return demo::run(module.as_deref(), &mut out),
         Chore::Bench(options) => return bench::run(&options, &mut out),
         Chore::Book(options) => return book::run(&options, &mut out),
+        Chore::Deny => return deny::run(&mut out),
+        Chore::Package(options) => return package::run(&options, &mut out),
+        Chore::Reproducible => return reproducible::run(&mut out),
         Chore::Remote(options) => return remote::run(&options, &mut out),
         Chore::CorpusCheckProcess(options) => return check::run_process(&options),
     };

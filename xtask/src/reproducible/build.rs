@@ -1,0 +1,106 @@
+//! A build for release from a copy of the sources, in which nothing shows where that was.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{command, package};
+
+/// What is none of a build's business.
+pub(super) struct Circumstances {
+    /// Which permissions new files do not have.
+    pub(super) umask: &'static str,
+    pub(super) variables: &'static [(&'static str, &'static str)],
+}
+
+/// What was built.
+pub(super) struct Built {
+    pub(super) command: PathBuf,
+    pub(super) package: PathBuf,
+}
+
+/// Builds the command and its package in `folder`, from a copy of the sources.
+pub(super) fn build(
+    folder: &Path,
+    circumstances: &Circumstances,
+    out: &mut impl Write,
+) -> Result<Built> {
+    let root = command::root();
+    writeln!(out, "building in {}", folder.display())?;
+    out.flush()?;
+    copy(&root, folder)?;
+    let time = package::time(&root)?;
+    let target = folder.join("target");
+    let flags = remapped(folder)?;
+    let mut cargo = Command::new("sh");
+    cargo
+        .args([
+            "-c",
+            r#"umask "$1"; shift; exec "$@""#,
+            "sh",
+            circumstances.umask,
+        ])
+        .arg(env!("CARGO"))
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--quiet",
+            "--package",
+            "ibid-cli",
+        ])
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", &target)
+        .env("RUSTFLAGS", flags.rust)
+        .env("CFLAGS", &flags.c)
+        .env("CXXFLAGS", &flags.c)
+        .env("SOURCE_DATE_EPOCH", &time)
+        .envs(circumstances.variables.iter().copied())
+        // This variable would have more weight than RUSTFLAGS.
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command::run(&mut cargo)?;
+    let ibid = target.join("release/ibid");
+    let package = package::debian(folder, &ibid, &time)?;
+    Ok(Built {
+        command: ibid,
+        package,
+    })
+}
+
+/// Copies all files that are under version control.
+fn copy(root: &Path, folder: &Path) -> Result<()> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z"]).current_dir(root);
+    let files = command::output(&mut git).context("a release is built from a checkout")?;
+    ensure!(!files.is_empty(), "git knows of no files here");
+    for file in files.split_terminator('\0') {
+        let to = folder.join(file);
+        fs::create_dir_all(to.parent().unwrap_or(folder))?;
+        fs::copy(root.join(file), &to).with_context(|| format!("cannot copy {file}"))?;
+    }
+    Ok(())
+}
+
+struct Flags {
+    rust: String,
+    c: String,
+}
+
+/// Flags for the compilers, so that paths that are written into the code are the same everywhere.
+fn remapped(folder: &Path) -> Result<Flags> {
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || std::env::home_dir().map(|home| home.join(".cargo"));
+    let cargo = cargo.or_else(home).context("CARGO_HOME is not known")?;
+    let paths = [(folder, "/ibid"), (&cargo, "/cargo")];
+    let each = |flag: &str| {
+        let flags = paths.map(|(from, to)| format!("{flag}={}={to}", from.display()));
+        flags.join(" ")
+    };
+    Ok(Flags {
+        rust: each("--remap-path-prefix"),
+        c: each("-ffile-prefix-map"),
+    })
+}
