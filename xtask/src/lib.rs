@@ -8,6 +8,7 @@ mod command;
 pub mod corpus;
 pub mod demo;
 pub mod deny;
+pub mod examples;
 pub mod package;
 pub mod remote;
 pub mod reproducible;

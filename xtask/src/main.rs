@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use xtask::corpus::{self, check, composed, moved};
-use xtask::{bench, book, demo, deny, package, remote, reproducible};
+use xtask::{bench, book, demo, deny, examples, package, remote, reproducible};
 
 #[global_allocator]
 static ALLOCATOR: ibid::Watched = ibid::Watched::system();
@@ -41,6 +41,11 @@ enum Chore {
 
     /// Check whether all that the project depends on is allowed: `deny.toml`.
     Deny,
+
+    /// Run the examples that `cargo test` does not reach: a program of its own, Python, and C.
+    ///
+    /// With IBID_TEST_EXAMPLES=required, none may be skipped because something is missing.
+    Examples(examples::ExamplesOptions),
 
     /// Pack the crates, make the Debian package, and try it.
     Package(package::PackageOptions),
@@ -106,6 +111,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Bench(options) => return bench::run(&options, &mut out),
         Chore::Book(options) => return book::run(&options, &mut out),
         Chore::Deny => return deny::run(&mut out),
+        Chore::Examples(options) => return examples::run(&options, &mut out),
         Chore::Package(options) => return package::run(&options, &mut out),
         Chore::Reproducible => return reproducible::run(&mut out),
         Chore::Remote(options) => return remote::run(&options, &mut out),
