@@ -92,7 +92,7 @@ fn changelog(time: &str) -> Result<String> {
         .arg(format!("@{time}"))
         .env("LC_ALL", "C");
     Ok(format!(
-        "ibid ({version}-1) unstable; urgency=medium\n\n  * See CHANGELOG.md, which is beside this file.\n\n -- {maintainer}  {date}",
+        "ibid ({version}-1) unstable; urgency=medium\n\n  * See changelog.gz, which is beside this file.\n\n -- {maintainer}  {date}",
         version = env!("CARGO_PKG_VERSION"),
         maintainer = MAINTAINER,
         date = command::output(&mut date)?,

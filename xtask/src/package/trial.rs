@@ -14,8 +14,8 @@ use crate::command;
 const FILES: [&str; 10] = [
     "usr/bin/ibid",
     "usr/share/bash-completion/completions/ibid",
-    "usr/share/doc/ibid/CHANGELOG.md",
     "usr/share/doc/ibid/changelog.Debian.gz",
+    "usr/share/doc/ibid/changelog.gz",
     "usr/share/doc/ibid/copyright",
     "usr/share/doc/ibid/third-party.txt.gz",
     "usr/share/fish/vendor_completions.d/ibid.fish",
@@ -37,6 +37,13 @@ pub(super) fn unpacked(package: &Path, out: &mut impl Write) -> Result<()> {
         let there = folder.path().join(file);
         ensure!(there.is_file(), "the package has no /{file}");
     }
+    // `cargo deb` makes one of its own, of four lines, where it does not see ours.
+    let copyright = fs::read_to_string(folder.path().join("usr/share/doc/ibid/copyright"))?;
+    ensure!(
+        copyright.contains("common-licenses/Apache-2.0")
+            && copyright.contains("third-party.txt.gz"),
+        "the package's copyright is not the project's"
+    );
     compiles(&folder.path().join("usr/bin/ibid"))?;
     completes(
         &folder

@@ -54,15 +54,18 @@ pub(super) fn build(
         ])
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", &target)
-        .env("RUSTFLAGS", flags.rust)
+        .env("RUSTFLAGS", &flags.rust)
         .env("CFLAGS", &flags.c)
         .env("CXXFLAGS", &flags.c)
         .env("SOURCE_DATE_EPOCH", &time)
+        // A build script that asks git shall not find the checkout around this folder.
+        .env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder))
         .envs(circumstances.variables.iter().copied())
         // This variable would have more weight than RUSTFLAGS.
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     command::run(&mut cargo)?;
     let ibid = target.join("release/ibid");
+    hides(&ibid, &[folder, &flags.cargo])?;
     let package = package::debian(folder, &ibid, &time)?;
     Ok(Built {
         command: ibid,
@@ -84,9 +87,27 @@ fn copy(root: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// None of `paths` may be written in `file`.
+fn hides(file: &Path, paths: &[&Path]) -> Result<()> {
+    let bytes = fs::read(file)?;
+    for path in paths {
+        let path = path.as_os_str().as_encoded_bytes();
+        let shows = bytes.windows(path.len()).any(|part| part == path);
+        ensure!(
+            !shows,
+            "{} has the path {} in it",
+            file.display(),
+            String::from_utf8_lossy(path)
+        );
+    }
+    Ok(())
+}
+
 struct Flags {
     rust: String,
     c: String,
+    /// Where cargo keeps the sources of other crates.
+    cargo: PathBuf,
 }
 
 /// Flags for the compilers, so that paths that are written into the code are the same everywhere.
@@ -102,5 +123,6 @@ fn remapped(folder: &Path) -> Result<Flags> {
     Ok(Flags {
         rust: each("--remap-path-prefix"),
         c: each("-ffile-prefix-map"),
+        cargo: cargo.clone(),
     })
 }
