@@ -1,7 +1,7 @@
 //! Test processes share what they compile.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// What the process of a test says at its end.
 const SAID: &str = "functions compiled: ";
@@ -16,9 +16,8 @@ fn module(number: u32) -> String {
     )
 }
 
-/// Has a process of its own compile the module with `number`, and says how many functions it did
-/// not find.
-fn compiled_by_a_process(cache: &Path, number: u32) -> u64 {
+/// Has a process of its own compile the module with `number`.
+fn process(cache: &Path, number: u32) -> Output {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "in_a_process_of_its_own",
@@ -31,6 +30,11 @@ fn compiled_by_a_process(cache: &Path, number: u32) -> u64 {
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
+    output
+}
+
+/// How many functions a process did not find.
+fn compiled(output: Output) -> u64 {
     let said = String::from_utf8(output.stdout).unwrap();
     let (_, after) = said.split_once(SAID).unwrap();
     after.lines().next().unwrap().parse().unwrap()
@@ -40,15 +44,26 @@ fn compiled_by_a_process(cache: &Path, number: u32) -> u64 {
 fn a_second_process_compiles_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let cache = directory.path().join("cache");
-    assert_eq!(compiled_by_a_process(&cache, 7), 3);
-    assert_eq!(compiled_by_a_process(&cache, 7), 0);
+    assert_eq!(compiled(process(&cache, 7)), 3);
+    assert_eq!(compiled(process(&cache, 7)), 0);
     // Of a module that changed, it compiles what changed.
-    assert_eq!(compiled_by_a_process(&cache, 8), 1);
-    assert_eq!(compiled_by_a_process(&cache, 8), 0);
+    assert_eq!(compiled(process(&cache, 8)), 1);
+    assert_eq!(compiled(process(&cache, 8)), 0);
 }
 
 #[test]
-#[ignore = "the test above runs it, in processes of its own"]
+fn without_a_cache_processes_compile_and_say_so() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for _ in 0..2 {
+        let output = process(file.path(), 7);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("tests compile without a cache"), "{said}");
+        assert_eq!(compiled(output), 3);
+    }
+}
+
+#[test]
+#[ignore = "the tests above run it, in processes of its own"]
 fn in_a_process_of_its_own() {
     let number = std::env::var("NUMBER").map_or(7, |number| number.parse().unwrap());
     let exports = fixture::module(module(number)).exports().len();
