@@ -111,11 +111,7 @@ fn choose(pages: &mut Vec<Page>, wanted: &[PathBuf]) -> Result<()> {
 
 /// Builds the book. What mdBook warns of is an error.
 fn build(root: &Path) -> Result<()> {
-    let installed = root.join("target/tools/bin/mdbook");
-    let mdbook = match installed.is_file() {
-        true => installed,
-        false => "mdbook".into(),
-    };
+    let mdbook = command::tool("mdbook");
     let output = Command::new(&mdbook).arg("build").arg(root).output();
     let output = output.with_context(|| {
         format!(

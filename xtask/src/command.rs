@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 /// The workspace's root.
 pub(crate) fn root() -> PathBuf {
@@ -18,6 +19,28 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(target
         .context("this program is in no folder")?
         .to_path_buf())
+}
+
+/// The program `name`: as `.ci/run` installs it, among the project's own tools, or else whichever
+/// there is.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let ours = root().join("target/tools/bin").join(name);
+    if ours.is_file() { ours } else { name.into() }
+}
+
+/// What cargo says of the workspace at `folder`.
+pub(crate) fn metadata(folder: &Path, arguments: &[&str]) -> Result<Value> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["metadata", "--locked", "--quiet", "--format-version", "1"])
+        .args(arguments)
+        .current_dir(folder);
+    Ok(serde_json::from_str(&output(&mut cargo)?)?)
+}
+
+/// The file at `path`, as text.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 /// Runs `command`, which must succeed. What it says is seen.

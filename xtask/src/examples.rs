@@ -7,7 +7,7 @@ mod c_api;
 mod wheel;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -147,9 +147,4 @@ fn ensure_refuses(command: &mut Command, expected: &str) -> Result<()> {
         finished.status
     );
     Ok(())
-}
-
-/// The file at `path`, as text.
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }

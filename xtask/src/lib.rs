@@ -10,5 +10,6 @@ pub mod demo;
 pub mod deny;
 pub mod examples;
 pub mod package;
+mod python;
 pub mod remote;
 pub mod reproducible;

@@ -35,10 +35,10 @@ fn named((number, name): (u32, &str)) -> String {
     )
 }
 
+#[track_caller]
 fn succeeds(sandbox: &Sandbox, arguments: &[&str]) -> Output {
-    let output = sandbox.command(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
+    let output = sandbox.ibid(arguments);
+    common::succeeds(&output);
     output
 }
 
@@ -51,7 +51,7 @@ fn data(page: &str) -> Value {
 }
 
 fn write(sandbox: &Sandbox, name: &str, text: &str) -> String {
-    std::fs::write(sandbox.path(name), text).unwrap();
+    sandbox.write(name, text);
     name.to_string()
 }
 

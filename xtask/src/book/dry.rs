@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::Tools;
 use super::pages::{Block, Page};
+use crate::command;
 
 /// Says what is called to file 9, as a number of words and the words, each with a zero behind it.
 /// What only passes a command on, such as a profiler, is looked through.
@@ -149,20 +150,8 @@ struct Workspace(serde_json::Value);
 
 impl Workspace {
     fn read(root: &Path) -> Result<Workspace> {
-        let output = Command::new(env!("CARGO"))
-            .args([
-                "metadata",
-                "--no-deps",
-                "--offline",
-                "--format-version",
-                "1",
-            ])
-            .current_dir(root)
-            .output()
-            .context("cannot run cargo")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "cargo metadata: {said}");
-        Ok(Workspace(serde_json::from_slice(&output.stdout)?))
+        let workspace = command::metadata(root, &["--no-deps", "--offline"])?;
+        Ok(Workspace(workspace))
     }
 
     fn package(&self, name: &str) -> Result<&serde_json::Value> {
@@ -234,7 +223,7 @@ mod tests {
 
     #[test]
     fn cargo_has_to_find_it() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = command::root();
         let cargo = |line: &str| super::cargo(&root, &line.split(' ').collect::<Vec<_>>());
         for line in [
             "test --workspace",
@@ -261,7 +250,7 @@ mod tests {
 
     #[test]
     fn files_have_to_be_there() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = command::root();
         assert!(paths(&root, "A=b docs/keys.md target/release/ibid").is_ok());
         assert!(paths(&root, "sh docs/no-such-file.sh").is_err());
     }

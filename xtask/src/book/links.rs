@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_leads_nowhere_is_told() -> Result<()> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = crate::command::root();
         let wrong = |to| leads_nowhere(&root, Path::new("docs/design.md"), to);
         assert_eq!(wrong("keys.md#address-slots")?, None);
         assert_eq!(wrong("../README.md")?, None);

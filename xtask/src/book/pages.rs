@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn data_has_to_read() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = crate::command::root();
         let toml = |text: &str| Format::Toml.read(&root, text);
         let ibid = |path: &str| format!("[dependencies]\nibid = {{ path = \"../ibid/{path}\" }}\n");
         assert!(toml(&ibid("crates/ibid")).is_ok());

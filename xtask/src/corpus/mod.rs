@@ -24,7 +24,7 @@ mod place;
 mod tarball;
 mod upgrades;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use fetch::fetch;
 pub use list::list;
@@ -155,10 +155,7 @@ pub fn upgrades() -> Vec<(&'static Module, &'static Module)> {
 pub fn directory() -> PathBuf {
     match std::env::var_os("IBID_CORPUS") {
         Some(named) if !named.is_empty() => PathBuf::from(named),
-        _ => Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("xtask is a directory of the workspace")
-            .join("corpus"),
+        _ => crate::command::root().join("corpus"),
     }
 }
 

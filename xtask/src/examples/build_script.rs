@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Examples, Outcome, read};
+use super::{Examples, Outcome};
 use crate::command;
 
 const PACKAGE: &str = "example-build-script";
@@ -80,7 +80,7 @@ impl Cargo<'_> {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let output = path.join("output");
             if name.starts_with(PACKAGE) && output.exists() {
-                said += &read(&output)?;
+                said += &command::read(&output)?;
             }
         }
         Ok(said)

@@ -3,12 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 
-use super::{Examples, read, wheel};
+use super::{Examples, wheel};
 use crate::command;
 
 /// What has the headers; `examples/c/headers` says which release.
@@ -29,15 +27,10 @@ pub(super) fn assemble(examples: &Examples) -> Result<PathBuf> {
 
 /// The headers, in Cargo's registry. They are fetched if they are not there.
 fn headers(examples: &Examples) -> Result<PathBuf> {
-    let mut metadata = Command::new(env!("CARGO"));
-    metadata
-        .args(["metadata", "--locked", "--quiet", "--format-version", "1"])
-        // Of all targets it would fetch the packages.
-        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
-        .current_dir(examples.source("c/headers"));
-    let metadata = command::output(&mut metadata)
+    // Of all targets it would fetch the packages.
+    let one = ["--filter-platform", "x86_64-unknown-linux-gnu"];
+    let metadata = command::metadata(&examples.source("c/headers"), &one)
         .context("the headers cannot be had: is the registry reachable?")?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
     let packages = metadata["packages"].as_array();
     let package = packages
         .and_then(|packages| packages.iter().find(|package| package["name"] == PACKAGE))
@@ -49,7 +42,7 @@ fn headers(examples: &Examples) -> Result<PathBuf> {
 /// Makes `conf.h` out of its template, as CMake does. It says which features the library was built
 /// with; the example needs none.
 fn configure(include: &Path) -> Result<()> {
-    let template = read(&include.join("conf.h.in"))?;
+    let template = command::read(&include.join("conf.h.in"))?;
     let line = |line: &str| match line.strip_prefix("#cmakedefine ") {
         Some(feature) => format!("/* #undef {feature} */\n"),
         None => format!("{line}\n"),

@@ -1,13 +1,12 @@
 //! Wasmtime's bindings for Python, as a wheel from PyPI, in an environment of their own.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::{Examples, Outcome, lacks, read};
-use crate::command;
+use super::{Examples, Outcome, lacks};
+use crate::{command, python};
 
 /// Says what is missing for an environment, if anything is.
 pub(super) fn missing() -> Option<Outcome> {
@@ -25,25 +24,9 @@ pub(super) fn missing() -> Option<Outcome> {
 /// Makes sure that a Python with Wasmtime's bindings is there. Says where.
 pub(super) fn install(examples: &Examples) -> Result<PathBuf> {
     let place = examples.made.join("python");
-    let python = place.join("bin/python");
-    // What it was made from, once it is made.
-    let mark = place.join("requirements.txt");
     let requirements = examples.source("python").join("requirements.txt");
-    if read(&mark).is_ok_and(|made| read(&requirements).is_ok_and(|wanted| wanted == made)) {
-        return Ok(python);
-    }
-    let mut environment = Command::new("python3");
-    environment.args(["-m", "venv", "--clear"]).arg(&place);
-    command::output(&mut environment).context("Python makes no environment")?;
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--require-hashes"]);
-    install
-        .args(["--only-binary", ":all:", "-r"])
-        .arg(&requirements);
-    command::output(&mut install)
-        .context("Wasmtime's bindings for Python cannot be had: is PyPI reachable?")?;
-    fs::copy(&requirements, &mark).context("cannot note what is installed")?;
-    Ok(python)
+    python::environment(&place, &requirements)?;
+    Ok(place.join("bin/python"))
 }
 
 /// The shared library in the wheel.

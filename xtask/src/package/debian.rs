@@ -25,7 +25,10 @@ pub(crate) fn make(root: &Path, ibid: &Path, time: &str) -> Result<PathBuf> {
     let assets = root.join(ASSETS);
     make_assets(root, ibid, &assets, time)?;
     let package = assets.join("ibid.deb");
-    let mut deb = Command::new(installed()?);
+    let deb = command::tool("cargo-deb");
+    command::output(Command::new(&deb).arg("--version"))
+        .context("`.ci/run` says how to install it")?;
+    let mut deb = Command::new(deb);
     deb.args(["--package", "ibid-cli", "--no-build", "--locked", "--quiet"])
         .arg("--output")
         .arg(&package)
@@ -47,19 +50,6 @@ pub(crate) fn time(root: &Path) -> Result<String> {
     let time = command::output(&mut git)
         .context("say the time of the sources with SOURCE_DATE_EPOCH, in seconds since 1970")?;
     Ok(time.trim().to_string())
-}
-
-/// `cargo deb`, from the project's own tools if it is there.
-fn installed() -> Result<PathBuf> {
-    let ours = command::target()?.join("tools/bin/cargo-deb");
-    let deb = if ours.is_file() {
-        ours
-    } else {
-        "cargo-deb".into()
-    };
-    command::output(Command::new(&deb).arg("--version"))
-        .context("`.ci/run` says how to install it")?;
-    Ok(deb)
 }
 
 /// Makes what the package has besides the command.

@@ -84,31 +84,27 @@ fn dependencies(root: &Path) -> Result<Vec<Dependency>> {
         "--edges",
         "normal",
     ])
-    .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])
+    .args(["--prefix", "none", "--format", "{p}"])
     .current_dir(root);
     let tree = command::output(&mut tree)?;
-    let mut metadata = Command::new(env!("CARGO"));
-    metadata
-        .args(["metadata", "--locked", "--format-version", "1"])
-        .current_dir(root);
-    let metadata: Value = serde_json::from_str(&command::output(&mut metadata)?)?;
+    let metadata = command::metadata(root, &[])?;
     let packages = metadata["packages"].as_array().context("no packages")?;
     let mut found: BTreeMap<String, Dependency> = BTreeMap::new();
     for line in tree.lines() {
         // A name and `v` with a release; then the folder, if the crate is of the workspace.
-        let words: Vec<&str> = line.split(' ').collect();
-        let [name, version, ..] = words[..] else {
+        let mut words = line.split(' ');
+        let version = |word: &'_ str| word.strip_prefix('v').map(String::from);
+        let (Some(name), Some(version)) = (words.next(), words.next().and_then(version)) else {
             bail!("`cargo tree` says {line:?}");
         };
-        let package = packages.iter().find(|package| {
-            package["name"] == name && Some(&package["version"]) == release(version).as_ref()
-        });
+        let is_it = |package: &&Value| package["name"] == name && package["version"] == *version;
+        let package = packages.iter().find(is_it);
         let package = package.with_context(|| format!("there is no package {name} {version}"))?;
         if package["source"].is_null() {
             continue;
         }
         let manifest = package["manifest_path"].as_str().context("no manifest")?;
-        let name = format!("{name} {}", version.trim_start_matches('v'));
+        let name = format!("{name} {version}");
         found.insert(
             name.clone(),
             Dependency {
@@ -119,10 +115,6 @@ fn dependencies(root: &Path) -> Result<Vec<Dependency>> {
         );
     }
     Ok(found.into_values().collect())
-}
-
-fn release(version: &str) -> Option<Value> {
-    Some(Value::from(version.strip_prefix('v')?))
 }
 
 /// Finds the files in `folder` and below that have licenses and notices in them.

@@ -128,10 +128,8 @@ fn manual(folder: &Path) -> Result<usize> {
     let mut pages = 0;
     for page in fs::read_dir(folder)? {
         let page = page?.path();
-        let mut text = String::new();
         let file = flate2::read::GzDecoder::new(fs::File::open(&page)?);
-        std::io::read_to_string(file)
-            .map(|read| text = read)
+        let text = std::io::read_to_string(file)
             .with_context(|| format!("{} does not unpack", page.display()))?;
         let sections = [".SH NAME", ".SH SYNOPSIS"];
         ensure!(
