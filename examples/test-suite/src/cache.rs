@@ -35,11 +35,13 @@ fn directory() -> PathBuf {
 }
 
 /// The directory `target/`, or what it is called, that a test was built in. Cargo does not tell at
-/// run time, but it leaves a mark there.
+/// run time, but it puts tests into `target/PROFILE/deps/`, or `target/TRIPLE/PROFILE/deps/`: then
+/// this is `target/TRIPLE/`.
 fn target_of(test: &Path) -> Option<PathBuf> {
-    let mut directories = test.ancestors();
-    let target = directories.find(|directory| directory.join("CACHEDIR.TAG").is_file());
-    target.map(Path::to_path_buf)
+    let deps = test
+        .parent()
+        .filter(|directory| directory.ends_with("deps"))?;
+    Some(deps.parent()?.parent()?.to_path_buf())
 }
 
 #[cfg(test)]
@@ -48,8 +50,10 @@ mod tests {
 
     #[test]
     fn the_cache_of_a_test_is_in_its_target_directory() {
-        let target = target_of(&env::current_exe().unwrap()).unwrap();
-        assert!(target.join("CACHEDIR.TAG").is_file());
-        assert!(env::current_exe().unwrap().starts_with(target));
+        let test = env::current_exe().unwrap();
+        let target = target_of(&test).unwrap();
+        assert_eq!(test.strip_prefix(&target).unwrap().components().count(), 3);
+        assert_eq!(target_of(Path::new("/usr/bin/test")), None);
+        assert_eq!(target_of(Path::new("deps/test")), None);
     }
 }
