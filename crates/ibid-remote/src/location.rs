@@ -1,6 +1,7 @@
 //! Where a remote is: a URL.
 
-use opendal::Operator;
+use opendal::{HttpTransporter, Operator};
+use opendal_http_transport_reqwest::ReqwestTransport;
 use url::Url;
 
 /// A URL that cannot be used.
@@ -149,9 +150,10 @@ pub(crate) fn place(text: &str) -> Result<Place, LocationError> {
             });
         }
     };
-    opendal::install_default();
+    opendal::init_default_registry();
     let operator = Operator::via_iter(service, options);
     let operator = operator.map_err(|error| unusable(error.message().to_owned()))?;
+    let operator = with_own_client(operator).map_err(unusable)?;
     if is_objects {
         return Ok(Place::Objects(operator));
     }
@@ -159,6 +161,16 @@ pub(crate) fn place(text: &str) -> Result<Place, LocationError> {
     return Ok(Place::Values(operator));
     #[cfg(not(feature = "memcached"))]
     unreachable!("nothing else stores values one by one");
+}
+
+/// Gives `operator` connections of its own. They are served by the runtime that made them, so those
+/// that all operators share would break when the store whose runtime that is goes.
+fn with_own_client(operator: Operator) -> Result<Operator, String> {
+    let client = reqwest::Client::builder().build();
+    let client = client.map_err(|error| error.to_string())?;
+    let transport = HttpTransporter::new(ReqwestTransport::new(client));
+    let context = operator.base_context().with_http_transport(transport);
+    Ok(operator.with_context(context))
 }
 
 fn has(scheme: &str) -> bool {

@@ -13,6 +13,7 @@ use crate::local::{hex, name};
 use crate::statistics::{Counting, count};
 use futures::TryStreamExt as _;
 use opendal::{ErrorKind, Operator};
+use std::error::Error as _;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -90,7 +91,20 @@ fn message(error: &opendal::Error) -> String {
         message.push_str(": ");
         message.extend(said.chars().take(200));
     }
+    if let Some(error) = of_the_system(error) {
+        message.push_str(&format!(": {error}"));
+    }
     message
+}
+
+/// What the operating system said, if it is at the bottom of this: that a connection was refused,
+/// or a host is not known.
+fn of_the_system(error: &opendal::Error) -> Option<&std::io::Error> {
+    let mut cause = error.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.downcast_ref()
 }
 
 impl Objects {

@@ -272,6 +272,19 @@ fn a_remote_that_works_is_found_to() {
     });
 }
 
+/// As plugin hosts may have several, or open one again.
+#[test]
+fn a_store_that_goes_takes_no_connection_of_another_with_it() {
+    let key = generated();
+    every_kind(|kind, url| {
+        for _ in 0..40 {
+            let findings = open(url, reading(&key)).check(false).unwrap();
+            let mut results = findings.iter().map(|finding| &finding.result);
+            assert!(results.all(Result::is_ok), "{kind}: {findings:?}");
+        }
+    });
+}
+
 /// What a check of `url` says is wrong.
 fn wrong(url: &str, key: &SecretKey) -> Vec<&'static str> {
     let findings = open(url, reading(key)).check(true).unwrap();
