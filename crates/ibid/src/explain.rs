@@ -262,7 +262,7 @@ impl Compiler {
     /// would go into them. Where it does not have that code, such a function is
     /// [`unsure`](FunctionExplanation::unsure). With a store that `old` was compiled with, a compile
     /// of `new` compiles just the functions that are lost; and perhaps some that are
-    /// [duplicates](Cause::Duplicate) with other addresses, which are unsure always.
+    /// [duplicates](Cause::Duplicate) with other addresses or places, which are unsure always.
     ///
     /// # Errors
     ///

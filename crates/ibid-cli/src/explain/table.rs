@@ -2,7 +2,7 @@
 
 use super::text::Diff;
 use crate::human;
-use ibid::{CauseShare, Explanation, FunctionExplanation, Share};
+use ibid::{Cause, CauseShare, Explanation, FunctionExplanation, Share};
 use std::fmt::Write as _;
 
 /// Lines of a difference that are shown among others.
@@ -26,16 +26,7 @@ pub(super) fn all(
         percent(lost.body_bytes, total.body_bytes),
     );
     causes(&mut out, explanation);
-    let unsure = explanation.unsure.functions;
-    if unsure > 0 {
-        line(
-            &mut out,
-            format_args!(
-                "\nOf these, {} are found if their code takes other addresses and places. The cache does not have it;\nafter `ibid compile` of the old module with the same cache and options it is known.",
-                human::number(unsure),
-            ),
-        );
-    }
+    unsure(&mut out, explanation);
     changes(&mut out, explanation, most);
     for (number, (function, diff)) in top.iter().zip(diffs).enumerate() {
         if number == 0 {
@@ -57,6 +48,32 @@ pub(super) fn all(
         );
     }
     out
+}
+
+/// Which of the functions that count as found may have to be compiled nevertheless.
+fn unsure(out: &mut String, explanation: &Explanation) {
+    let functions = explanation.functions.iter();
+    let unsure = functions.filter(|function| function.unsure);
+    let (duplicates, rest): (Vec<_>, Vec<_>) =
+        unsure.partition(|function| function.cause == Cause::Duplicate);
+    if !rest.is_empty() {
+        line(
+            out,
+            format_args!(
+                "\nOf these, {} are found if their code takes other addresses and places. The cache does not have it;\nafter `ibid compile` of the old module with the same cache and options it is known.",
+                human::number(rest.len() as u64),
+            ),
+        );
+    }
+    if !duplicates.is_empty() {
+        line(
+            out,
+            format_args!(
+                "\n{} are the same as another that is compiled but for addresses and places. Those whose code does not\ntake other ones are compiled as well, which only compiling shows.",
+                human::number(duplicates.len() as u64),
+            ),
+        );
+    }
 }
 
 /// Functions and their bodies by cause.

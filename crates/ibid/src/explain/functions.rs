@@ -196,8 +196,10 @@ impl<'a, 's> Explained<'a, 's> {
             let first = *self.compiled.entry(lost_key).or_insert(number);
             if first != number {
                 let of_first = new.functions[first].split.as_ref();
-                let same =
-                    |first: &SplitBody| first.parameters.addresses == split.parameters.addresses;
+                let same = |first: &SplitBody| {
+                    first.parameters.addresses == split.parameters.addresses
+                        && first.parameters.places == split.parameters.places
+                };
                 explanation.duplicate_of = Some(new.imported + first as u32);
                 explanation.cause = Cause::Duplicate;
                 // Whether the code takes both is not known before it is made.
