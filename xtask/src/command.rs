@@ -87,3 +87,30 @@ pub(crate) fn build() -> Result<PathBuf> {
     let name = format!("ibid{}", std::env::consts::EXE_SUFFIX);
     Ok(target()?.join("release").join(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Crates that a package is built from, each with its features.
+    fn built_from(package: &str) -> Result<BTreeSet<String>> {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args(["tree", "--locked", "--edges", "normal,build"])
+            .args(["--prefix", "none", "--format", "{p} {f}"])
+            .args(["--package", package])
+            .current_dir(root());
+        let tree = output(&mut tree)?;
+        let lines = tree.lines().map(|line| line.trim_end_matches(" (*)"));
+        Ok(lines.map(str::to_string).collect())
+    }
+
+    /// Otherwise whoever runs a chore that needs the command waits for Wasmtime to be built twice.
+    #[test]
+    fn the_chores_and_the_command_share_what_they_are_built_from() -> Result<()> {
+        let (chores, command) = (built_from("xtask")?, built_from("ibid-cli")?);
+        let twice: Vec<_> = command.difference(&chores).collect();
+        assert!(twice.is_empty(), "built once for each: {twice:#?}");
+        Ok(())
+    }
+}

@@ -35,10 +35,19 @@ pub(crate) fn man(command: Command, arguments: &Man) -> Result<(), Failure> {
         rendered.map_err(|error| Failure::Input(format!("cannot make the page: {error}")))?;
         return output::Output::Standard.write(&page);
     };
+    let command = command.mut_subcommands(of_this_release);
     clap_mangen::generate_to(command, directory).map_err(|error| {
         Failure::Input(format!(
             "cannot write the pages to `{}`, which must be a directory: {error}",
             directory.display()
         ))
     })
+}
+
+/// The pages of subcommands tell the release too, though `--version` is the command's alone.
+fn of_this_release(command: Command) -> Command {
+    let command = command.mut_subcommands(of_this_release);
+    command
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_version_flag(true)
 }

@@ -49,7 +49,27 @@ fn write_standard<T>(f: impl FnOnce(&mut dyn io::Write) -> io::Result<T>) -> Res
     let mut out = io::stdout().lock();
     f(&mut out)
         .and_then(|written| out.flush().map(|()| written))
-        .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::Exited(UNREAD),
+            _ => Failure::Input(format!("cannot write to standard output: {error}")),
+        })
+}
+
+/// The exit code if whoever reads standard output goes away, as `head` does when it has enough: what
+/// a shell says of programs that the signal SIGPIPE ends.
+const UNREAD: u8 = 141;
+
+/// Wasmtime's options print their own help, and panic if nobody reads it to its end. From now on
+/// that is as quiet as elsewhere.
+pub(crate) fn leave_with_the_reader() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout: Broken pipe") {
+            std::process::exit(UNREAD.into());
+        }
+        others(panic);
+    }));
 }
 
 /// What to do about a file that could not be written.

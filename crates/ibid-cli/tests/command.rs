@@ -209,6 +209,29 @@ fn an_output_that_cannot_be_written_is_exit_1() {
     );
 }
 
+/// As `head` goes, once it has the lines that it wants.
+#[test]
+fn who_reads_may_go_away() {
+    let sandbox = Sandbox::new();
+    sandbox.write("in.wat", SIMPLE);
+    for arguments in [
+        &["compile", "in.wat", "-o", "-"][..],
+        &["compile", "-O", "help"],
+        &["compile", "in.wat", "--stats=json"],
+        &["explain", "in.wat", "in.wat"],
+        &["plan", "in.wat"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = sandbox.command(arguments);
+        let output = command.stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(141), "{arguments:?}");
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
 #[test]
 fn bad_usage_is_exit_2_and_says_what_would_be_right() {
     let sandbox = Sandbox::new();

@@ -309,6 +309,11 @@ fn every_subcommand_has_a_page_that_names_its_options() {
         let page = std::fs::read_to_string(sandbox.path(&format!("man/{name}.1")));
         let page = page.unwrap_or_else(|error| panic!("{name}: {error}"));
         let page = page.replace('\\', "");
+        let title = page.lines().find(|line| line.starts_with(".TH"));
+        assert!(
+            title.is_some_and(|title| title.contains(env!("CARGO_PKG_VERSION"))),
+            "{name} does not tell the release: {title:?}"
+        );
         let known = options(&help(&sandbox, words));
         assert!(
             known.contains("color") && known.contains("help"),
