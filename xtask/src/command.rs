@@ -38,6 +38,17 @@ pub(crate) fn metadata(folder: &Path, arguments: &[&str]) -> Result<Value> {
     Ok(serde_json::from_str(&output(&mut cargo)?)?)
 }
 
+/// The crates that `package` of the workspace at `folder` depends on by `edges`, a line for each as
+/// `format` says. Where one is there again, a line ends in ` (*)`.
+pub(crate) fn tree(folder: &Path, package: &str, edges: &str, format: &str) -> Result<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["tree", "--locked", "--prefix", "none"])
+        .args(["--package", package, "--edges", edges, "--format", format])
+        .current_dir(folder);
+    output(&mut cargo)
+}
+
 /// The file at `path`, as text.
 pub(crate) fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
@@ -95,12 +106,7 @@ mod tests {
 
     /// Crates that a package is built from, each with its features.
     fn built_from(package: &str) -> Result<BTreeSet<String>> {
-        let mut tree = Command::new(env!("CARGO"));
-        tree.args(["tree", "--locked", "--edges", "normal,build"])
-            .args(["--prefix", "none", "--format", "{p} {f}"])
-            .args(["--package", package])
-            .current_dir(root());
-        let tree = output(&mut tree)?;
+        let tree = tree(&root(), package, "normal,build", "{p} {f}")?;
         let lines = tree.lines().map(|line| line.trim_end_matches(" (*)"));
         Ok(lines.map(str::to_string).collect())
     }

@@ -153,7 +153,10 @@ pub(crate) fn place(text: &str) -> Result<Place, LocationError> {
     opendal::init_default_registry();
     let operator = Operator::via_iter(service, options);
     let operator = operator.map_err(|error| unusable(error.message().to_owned()))?;
-    let operator = with_own_client(operator).map_err(unusable)?;
+    let operator = match service {
+        "fs" | "memcached" => operator,
+        _ => with_own_client(operator).map_err(unusable)?,
+    };
     if is_objects {
         return Ok(Place::Objects(operator));
     }
@@ -163,7 +166,7 @@ pub(crate) fn place(text: &str) -> Result<Place, LocationError> {
     unreachable!("nothing else stores values one by one");
 }
 
-/// Gives `operator` connections of its own. They are served by the runtime that made them, so those
+/// Gives `operator`, whose service speaks HTTP, connections of its own. They are served by the runtime that made them, so those
 /// that all operators share would break when the store whose runtime that is goes.
 fn with_own_client(operator: Operator) -> Result<Operator, String> {
     let client = reqwest::Client::builder().build();

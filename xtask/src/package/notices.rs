@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -75,18 +74,7 @@ struct Dependency {
 
 /// All crates that are built into the command, but for our own.
 fn dependencies(root: &Path) -> Result<Vec<Dependency>> {
-    let mut tree = Command::new(env!("CARGO"));
-    tree.args([
-        "tree",
-        "--locked",
-        "--package",
-        "ibid-cli",
-        "--edges",
-        "normal",
-    ])
-    .args(["--prefix", "none", "--format", "{p}"])
-    .current_dir(root);
-    let tree = command::output(&mut tree)?;
+    let tree = command::tree(root, "ibid-cli", "normal", "{p}")?;
     let metadata = command::metadata(root, &[])?;
     let packages = metadata["packages"].as_array().context("no packages")?;
     let mut found: BTreeMap<String, Dependency> = BTreeMap::new();

@@ -196,10 +196,7 @@ impl<'a, 's> Explained<'a, 's> {
             let first = *self.compiled.entry(lost_key).or_insert(number);
             if first != number {
                 let of_first = new.functions[first].split.as_ref();
-                let same = |first: &SplitBody| {
-                    first.parameters.addresses == split.parameters.addresses
-                        && first.parameters.places == split.parameters.places
-                };
+                let same = |first: &SplitBody| first.parameters.fills_slots_like(&split.parameters);
                 explanation.duplicate_of = Some(new.imported + first as u32);
                 explanation.cause = Cause::Duplicate;
                 // Whether the code takes both is not known before it is made.
@@ -241,10 +238,10 @@ impl<'a, 's> Explained<'a, 's> {
             // Code that does not take them is there with them in it, if they are the same.
             None => Way::Stencil {
                 old,
-                unsure: self.old.functions[old].split.as_ref().is_none_or(|of_old| {
-                    of_old.parameters.addresses != split.parameters.addresses
-                        || of_old.parameters.places != split.parameters.places
-                }),
+                unsure: self.old.functions[old]
+                    .split
+                    .as_ref()
+                    .is_none_or(|of_old| !of_old.parameters.fills_slots_like(&split.parameters)),
             },
         }
     }
@@ -256,9 +253,8 @@ impl<'a, 's> Explained<'a, 's> {
         let parameters = split(self.new, number).map(|split| &split.parameters);
         let differs = |old: &usize| {
             let of_old = split(self.old, *old).map(|split| &split.parameters);
-            let different = of_old.zip(parameters).is_none_or(|(old, new)| {
-                old.addresses != new.addresses || old.places != new.places
-            });
+            let both = of_old.zip(parameters);
+            let different = both.is_none_or(|(old, new)| !old.fills_slots_like(new));
             (
                 self.counterparts[number] != Some(*old),
                 different,

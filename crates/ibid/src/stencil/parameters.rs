@@ -61,6 +61,11 @@ impl FunctionParameters {
     /// around: the same one, to be called from WebAssembly.
     pub(crate) const WASM_CALL: u32 = u32::MAX;
 
+    /// Whether the same numbers go into address slots and place slots as those of `other`.
+    pub(crate) fn fills_slots_like(&self, other: &FunctionParameters) -> bool {
+        self.addresses == other.addresses && self.places == other.places
+    }
+
     /// Parameters of a function that has no source location: a trampoline whose
     /// slots name `callees`.
     pub(crate) fn without_source(callees: Vec<u32>) -> Self {
